@@ -1,0 +1,1 @@
+"""Checks that run over any registered method."""

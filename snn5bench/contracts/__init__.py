@@ -1,0 +1,1 @@
+"""What a plugin implements: `Method`, `Dataset`, `EnergyModel`, and the small words they share."""

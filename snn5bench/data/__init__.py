@@ -1,0 +1,1 @@
+"""Datasets, one module per family, and the packed store that all of them share."""

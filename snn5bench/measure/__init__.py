@@ -1,0 +1,1 @@
+"""Accuracy, operation counts, sparsity and energy."""

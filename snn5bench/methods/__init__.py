@@ -1,0 +1,1 @@
+"""One module per technique; the module is the documentation of the technique."""

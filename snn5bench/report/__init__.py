@@ -1,0 +1,1 @@
+"""One `Table` object, and its renderings."""

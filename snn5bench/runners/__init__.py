@@ -1,0 +1,1 @@
+"""Serial and process runners: the same records from each."""
