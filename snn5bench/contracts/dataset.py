@@ -44,7 +44,7 @@ class Sample(NamedTuple):
     label: int
     split: SplitName
     group: int = -1
-    """Speaker, user or subject; -1 where there is none. Validation never shares a group with train where groups exist."""
+    """Speaker, user or subject; -1 where there is none. Train and validation never share a group where groups exist."""
     step: np.ndarray | None = None
     channel: np.ndarray | None = None
     frame: np.ndarray | None = None

@@ -52,7 +52,7 @@ class Task:
     bptt: Callable[[nn.Module, MethodParams], nn.Module]
     """The one training loop: backpropagation through time with surrogate gradients, Adam, cosine schedule."""
     prepare: Callable[[nn.Module], nn.Module]
-    """Turns a freshly built network into the twin that this cell asks for (cuts time); call it on every network built."""
+    """Turns a freshly built network into the twin that this cell asks for (cuts time); call it on every network."""
 
 
 class Method(ABC):
@@ -91,17 +91,17 @@ class Method(ABC):
         return set_time(model, "sdbp")
 
 
-_STATELESS = {
-    "Linear", "Conv1d", "Conv2d", "Dropout", "Dropout1d", "Dropout2d", "Identity", "Flatten", "Sequential", "ModuleList",
-    "ModuleDict", "BatchNorm1d", "BatchNorm2d", "LayerNorm", "ReLU", "GELU", "MaxPool2d", "AvgPool2d", "ParameterList",
-}  # fmt: skip
+_STATELESS = frozenset(
+    "Linear Conv1d Conv2d Dropout Dropout1d Dropout2d Identity Flatten Sequential ModuleList ModuleDict BatchNorm1d "
+    "BatchNorm2d LayerNorm ReLU GELU MaxPool2d AvgPool2d ParameterList".split()
+)
 
 
 def set_time(model: nn.Module, mode: str) -> nn.Module:
     """Tell every module of `model` to cut time (`mode` is `notd` or `sdbp`), in place.
 
-    A module that carries time implements `set_time(mode)`, and answers for all its children. Plain torch layers that act
-    on one step at a time need nothing. Any other leaf is refused: silence is how a forgotten recurrence slips through.
+    A module that carries time implements `set_time(mode)`, and answers for all its children. Plain torch layers that
+    act on one step at a time need nothing. Any other leaf is refused: silence is how a forgotten recurrence slips by.
     """
 
     def visit(module: nn.Module, path: str) -> None:
