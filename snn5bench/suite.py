@@ -1,0 +1,361 @@
+"""Suites: the YAML schema, its mistakes shown all at once with their lines, and the expansion into cells."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from snn5bench import registry
+from snn5bench.cell import Cell
+from snn5bench.contracts.dataset import DatasetSpec
+from snn5bench.contracts.params import Params
+from snn5bench.errors import BenchError, Problem, did_you_mean
+from snn5bench.record import TwinKind
+from snn5bench.yamlfile import YamlFile
+
+
+class Block(BaseModel):
+    """Base of the suite's blocks: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class BudgetBlock(Block):
+    """How long a method trains. A missing entry is taken from the wider block."""
+
+    epochs: int | None = Field(None, ge=1, le=100_000)
+    """Passes over the train split."""
+    batch_size: int | None = Field(None, ge=1, le=65_536)
+    """Samples per step."""
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class MethodBlock(Block):
+    """One method, with fixed parameters and a grid."""
+
+    name: str
+    """Registered name; a plugin's is `package/name`."""
+    label: str | None = Field(None, min_length=1, max_length=60)
+    """What the row is called; the name with its grid parameters by default."""
+    params: dict[str, Any] = {}
+    """Parameters that differ from the method's defaults."""
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Parameter name to the values to try; every combination is a row."""
+    on: dict[str, dict[str, Any]] = {}
+    """Dataset pattern to parameters that hold on these datasets alone."""
+    budget: dict[str, BudgetBlock] = {}
+    """Dataset pattern to a budget of its own."""
+
+
+class DatasetBlock(Block):
+    """One dataset, with fixed parameters and a grid (T among them)."""
+
+    name: str
+    """Registered name."""
+    label: str | None = Field(None, min_length=1, max_length=60)
+    """What its section is called; the name with its grid parameters by default."""
+    params: dict[str, Any] = {}
+    """Parameters that differ from the dataset's defaults."""
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Parameter name to the values to try; every combination is a dataset of its own."""
+    budget: BudgetBlock = BudgetBlock()
+    """The budget on this dataset."""
+
+
+class Pairs(Block):
+    """Patterns of method and dataset rows."""
+
+    methods: list[str] = ["*"]
+    """Names or labels, `*` allowed."""
+    datasets: list[str] = ["*"]
+    """Names or labels, `*` allowed; `temporal` means each dataset that is meant to need time."""
+
+
+class Twins(Block):
+    """Which pairs are run a second time without time, without temporal gradient, or on shuffled steps."""
+
+    notd: Pairs | None = Pairs(datasets=["temporal"])
+    """The network with its state cut between steps."""
+    sdbp: Pairs | None = None
+    """The network without gradient through time."""
+    shuffled: Pairs | None = None
+    """The data with their steps permuted; by default for the baseline on each temporal dataset."""
+
+
+class Incompatible(Block):
+    """A pair that is expected not to run."""
+
+    method: str
+    """Name, label or pattern."""
+    dataset: str
+    """Name, label or pattern."""
+    reason: str = Field(min_length=1)
+    """Printed by the plan and in the row."""
+
+
+class Suite(Block):
+    """One file of `suites/`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+    """Name of the file and of its folder under `results/`."""
+    description: str = ""
+    """One paragraph for the head of the leaderboard."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """Seeds; each method gets the same streams from the same seed."""
+    budget: BudgetBlock = BudgetBlock()
+    """The budget where nothing narrower says otherwise."""
+    baseline: str | None = None
+    """Name or label of the method that others are read against; the first one by default."""
+    record_peeking: bool = False
+    """Also note what choosing the best test epoch would have shown."""
+    twins: Twins = Twins()
+    """Which twins run."""
+    datasets: list[Annotated[DatasetBlock, BeforeValidator(_named)]] = Field(min_length=1)
+    """The datasets."""
+    methods: list[Annotated[MethodBlock, BeforeValidator(_named)]] = Field(min_length=1)
+    """The methods."""
+    incompatible: list[Incompatible] = []
+    """Pairs that are expected not to run."""
+
+
+class PlannedCell(BaseModel):
+    """A cell, and why the suite says that it does not run (empty where it does)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cell: Cell
+    spec: DatasetSpec
+    incompatible: str = ""
+
+
+class _Variant(BaseModel):
+    """One point of a grid: its label and its parameters as stated (not yet resolved)."""
+
+    block: MethodBlock | DatasetBlock
+    label: str
+    stated: dict[str, Any]
+
+    def matches(self, pattern: str) -> bool:
+        return any(fnmatchcase(name, pattern) for name in (self.label, self.block.name, self.block.label or self.label))
+
+
+def find(suite: str, folder: Path) -> Path:
+    """The file of a suite given by name or path."""
+    path = Path(suite)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise BenchError(f"there is no file {path}", do="give a suite's name, or the path of a YAML file")
+        return path
+    candidate = folder / f"{suite}.yaml"
+    if "/" in suite or not candidate.is_file():
+        known = [p.stem for p in sorted(folder.glob("*.yaml"))]
+        raise BenchError(f"no suite is called '{suite}' in {folder}", do=did_you_mean(suite, known))
+    return candidate
+
+
+def read(path: Path) -> tuple[Suite, list[PlannedCell]]:
+    """Read a suite and expand it. All mistakes of the file are raised in one error, each with line and key."""
+    file = YamlFile.read(path)
+    try:
+        suite = Suite.model_validate({"name": path.stem, **file.data})
+    except ValidationError as error:
+        raise BenchError(file.problems(error, Suite)) from None
+    problems: list[Problem] = []
+    cells = list(_Expansion(suite, file, problems).cells())
+    if problems:
+        raise BenchError(problems)
+    return suite, cells
+
+
+class _Expansion:
+    """Expands a suite that fits the schema; what only the registry can know is checked here."""
+
+    def __init__(self, suite: Suite, file: YamlFile, problems: list[Problem]) -> None:
+        self.suite, self.file, self.problems = suite, file, problems
+
+    def cells(self) -> Iterator[PlannedCell]:
+        methods = self._variants("methods", self.suite.methods)
+        datasets = self._variants("datasets", self.suite.datasets)
+        self._patterns(methods, datasets)
+        if self.problems or not methods or not datasets:
+            return
+        baseline = self._baseline(methods)
+        for d, dataset in enumerate(datasets):
+            made = self._dataset(dataset)
+            if made is None:
+                continue
+            dataset_params, spec = made
+            for method in methods:
+                params = self._method_params(method, dataset)
+                if params is None:
+                    continue
+                reason = self._incompatible(method, dataset, params, spec)
+                for twin in self._twins(method, dataset, spec, baseline):
+                    for seed in self.suite.seeds:
+                        cell = self._cell(method, dataset, params, dataset_params, twin, seed, d)
+                        if cell is not None:
+                            yield PlannedCell(cell=cell, spec=spec, incompatible=reason)
+
+    def _baseline(self, methods: list[_Variant]) -> _Variant:
+        wanted = self.suite.baseline
+        if wanted is None:
+            return methods[0]
+        return next(m for m in methods if m.matches(wanted))
+
+    def _variants(self, part: str, blocks: list[Any]) -> list[_Variant]:
+        kind: registry.Kind = "methods" if part == "methods" else "datasets"
+        variants: list[_Variant] = []
+        for index, block in enumerate(blocks):
+            at = (part, index)
+            try:
+                registry.entry(kind, block.name)
+            except BenchError as error:
+                found = error.problems[0]
+                self._problem(found.what, (*at, "name"), found.do)
+                continue
+            for name in sorted(block.grid.keys() & block.params.keys()):
+                self._problem(f"'{name}' is both fixed and in the grid", (*at, "grid", name), "keep one of the two")
+            names = list(block.grid)
+            for values in itertools.product(*block.grid.values()):
+                point = dict(zip(names, values, strict=True))
+                tail = ",".join(f"{key}={_short(value)}" for key, value in point.items())
+                label = (block.label or block.name) + (f"[{tail}]" if tail else "")
+                if any(label == other.label for other in variants):
+                    self._problem(f"two {part} are called '{label}'", at, "give one of them a `label`")
+                variants.append(_Variant(block=block, label=label, stated={**block.params, **point}))
+        return variants
+
+    def _patterns(self, methods: list[_Variant], datasets: list[_Variant]) -> None:
+        """Every pattern must match something, else it is a typing mistake."""
+
+        def check(pattern: str, rows: list[_Variant], at: tuple[str | int, ...], word: str) -> None:
+            if rows and pattern != "temporal" and not any(row.matches(pattern) for row in rows):
+                known = [row.label for row in rows] + [row.block.name for row in rows]
+                self._problem(f"'{pattern}' matches no {word} of this suite", at, did_you_mean(pattern, known))
+
+        for twin in ("notd", "sdbp", "shuffled"):
+            pairs: Pairs | None = getattr(self.suite.twins, twin)
+            for i, pattern in enumerate(pairs.methods if pairs else ()):
+                check(pattern, methods, ("twins", twin, "methods", i), "method")
+            for i, pattern in enumerate(pairs.datasets if pairs else ()):
+                check(pattern, datasets, ("twins", twin, "datasets", i), "dataset")
+        for i, pair in enumerate(self.suite.incompatible):
+            check(pair.method, methods, ("incompatible", i, "method"), "method")
+            check(pair.dataset, datasets, ("incompatible", i, "dataset"), "dataset")
+        for i, block in enumerate(self.suite.methods):
+            for pattern in (*block.on, *block.budget):
+                part = "on" if pattern in block.on else "budget"
+                check(pattern, datasets, ("methods", i, part, pattern), "dataset")
+        if self.suite.baseline is not None:
+            check(self.suite.baseline, methods, ("baseline",), "method")
+
+    def _dataset(self, dataset: _Variant) -> tuple[dict[str, Any], DatasetSpec] | None:
+        at = ("datasets", self.suite.datasets.index(dataset.block))  # type: ignore[arg-type]
+        cls = registry.load("datasets", dataset.block.name)
+        params = self._params(cls.Params, dataset, dataset.stated, at)
+        if params is None:
+            return None
+        try:
+            return params.model_dump(mode="json"), cls(params).spec()
+        except BenchError as error:
+            self._problem(error.problems[0].what, at, error.problems[0].do)
+            return None
+
+    def _method_params(self, method: _Variant, dataset: _Variant) -> Params | None:
+        assert isinstance(method.block, MethodBlock)
+        stated = dict(method.stated)
+        for pattern, more in method.block.on.items():
+            if dataset.matches(pattern):
+                stated.update(more)
+        at = ("methods", self.suite.methods.index(method.block))
+        return self._params(registry.load("methods", method.block.name).Params, method, stated, at)
+
+    def _params(self, schema: type[Params], row: _Variant, stated: dict[str, Any], at: tuple[str | int, ...]) -> Any:
+        try:
+            return schema.model_validate(stated)
+        except ValidationError as error:
+            inner = "grid" if row.block.grid else "params"
+            for problem in self.file.problems(
+                error, schema, (*at, "params"), (*at, "grid"), (*at, "on"), fallback=(*at, inner)
+            ):
+                if problem not in self.problems:
+                    self.problems.append(problem)
+            return None
+
+    def _incompatible(self, method: _Variant, dataset: _Variant, params: Any, spec: DatasetSpec) -> str:
+        for pair in self.suite.incompatible:
+            if method.matches(pair.method) and dataset.matches(pair.dataset):
+                return pair.reason
+        verdict = registry.load("methods", method.block.name)(params).supports(spec)
+        return "" if verdict else verdict.reason
+
+    def _twins(self, method: _Variant, dataset: _Variant, spec: DatasetSpec, baseline: _Variant) -> Iterator[TwinKind]:
+        yield "none"
+        twins = self.suite.twins
+        shuffled = twins.shuffled
+        if shuffled is None and "shuffled" not in twins.model_fields_set:
+            shuffled = Pairs(methods=[baseline.label], datasets=["temporal"])
+        kinds: tuple[tuple[TwinKind, Pairs | None], ...] = (
+            ("notd", twins.notd),
+            ("sdbp", twins.sdbp),
+            ("shuffled", shuffled),
+        )
+        for kind, pairs in kinds:
+            if pairs is None or not any(method.matches(p) or p == method.label for p in pairs.methods):
+                continue
+            if any(spec.temporal if p == "temporal" else dataset.matches(p) for p in pairs.datasets):
+                yield kind
+
+    def _cell(
+        self,
+        method: _Variant,
+        dataset: _Variant,
+        params: Params,
+        dataset_params: dict[str, Any],
+        twin: TwinKind,
+        seed: int,
+        index: int,
+    ) -> Cell | None:
+        assert isinstance(method.block, MethodBlock)
+        assert isinstance(dataset.block, DatasetBlock)
+        budget: dict[str, int] = {}
+        own = [block for pattern, block in method.block.budget.items() if dataset.matches(pattern)]
+        for block in (self.suite.budget, dataset.block.budget, *own):
+            budget.update(block.model_dump(exclude_none=True))
+        for name in ("epochs", "batch_size"):
+            if name not in budget:
+                self._problem(
+                    f"no budget sets `{name}` for {method.label} on {dataset.label}", ("budget",), f"add `{name}`"
+                )
+        if self.problems:
+            return None
+        return Cell(
+            suite=self.suite.name,
+            method=method.block.name,
+            variant=method.label,
+            method_params=params.model_dump(mode="json"),
+            dataset=dataset.block.name,
+            dataset_variant=dataset.label,
+            dataset_params=dataset_params,
+            twin=twin,
+            seed=seed,
+            record_peeking=self.suite.record_peeking,
+            **budget,
+        )
+
+    def _problem(self, what: str, at: tuple[str | int, ...], do: str) -> None:
+        problem = Problem(what, self.file.place(at), do)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _short(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
