@@ -18,14 +18,7 @@ PROTOCOL = "snn5bench.execute"
 """The module whose import closure is the protocol."""
 
 NEUTRAL = frozenset(
-    {
-        "snn5bench.errors",
-        "snn5bench.registry",
-        "snn5bench.record",
-        "snn5bench.environment",
-        "snn5bench.cell",
-        "snn5bench.closure",
-    }
+    f"snn5bench.{name}" for name in ("errors", "registry", "record", "environment", "cell", "closure", "keys")
 )
 """Modules that name, word or describe but compute no number; adding a method to the registry must not void every cell.
 (The rule that makes keys is covered by `cell.KEY_VERSION`.)"""

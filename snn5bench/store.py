@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from snn5bench.cell import Cell, slug
 from snn5bench.errors import BenchError
-from snn5bench.record import SCHEMA_VERSION, Record
+from snn5bench.record import SCHEMA_VERSION, Record, Status
 
 MAX_RECORD_BYTES = 16 << 20
 MAX_ARRAYS_BYTES = 1 << 30
@@ -30,15 +30,15 @@ class Store:
         return self.cells / f"{stem_of(record)}--{record.key[:8]}.json"
 
     def write(self, record: Record, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
-        """Write a record and its per-sample arrays so that either both are there and whole, or neither; then drop the
-        records of the same cell under other keys, which this one replaces."""
+        """Write a record and its per-sample arrays so that either both are there and whole, or neither. A cell that ended
+        replaces its records under other keys; one that did not run to an end replaces nothing."""
         self.cells.mkdir(parents=True, exist_ok=True)
         path = self.path(record)
         try:
             if arrays:
-                with _atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+                with _Atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
                     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            with _atomic(path) as temporary:
+            with _Atomic(path) as temporary:
                 temporary.write_text(record.model_dump_json(indent=1) + "\n")
         except OSError as error:
             raise BenchError(
@@ -46,7 +46,8 @@ class Store:
                 where=str(path),
                 do="free the disk or mend the folder's permissions and run again; finished cells are kept",
             ) from error
-        for old in self.cells.glob(f"{_glob(stem_of(record))}--????????.json"):
+        ended = record.status in {Status.DONE, Status.FAILED, Status.INCOMPATIBLE}
+        for old in self.cells.glob(f"{_glob(stem_of(record))}--????????.json") if ended else ():
             if old != path:
                 old.with_suffix(".npz").unlink(missing_ok=True)
                 old.unlink(missing_ok=True)
@@ -126,7 +127,7 @@ def read_record(path: Path) -> Record:
     return record
 
 
-class _atomic:
+class _Atomic:
     """A temporary file beside `path` that takes its name when the block ends well, and vanishes when it does not."""
 
     def __init__(self, path: Path) -> None:
