@@ -35,16 +35,19 @@ class Cell(BaseModel):
     batch_size: int
     record_peeking: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.suite, *self.identity))
+
     @property
     def label(self) -> str:
-        """How a person names the cell: `glif+notd on pulse-order, seed 0`."""
-        return f"{self.row}, seed {self.seed}"
+        """How a person names the cell: `glif+notd@pulse-order#0`, the part after `#` being the seed."""
+        return f"{self.row}#{self.seed}"
 
     @property
     def row(self) -> str:
         """The leaderboard row (or its twin) that the cell belongs to."""
         twin = "" if self.twin == "none" else f"+{self.twin}"
-        return f"{self.variant}{twin} on {self.dataset_variant}"
+        return f"{self.variant}{twin}@{self.dataset_variant}"
 
     @property
     def identity(self) -> tuple[str, str, str, int]:

@@ -13,9 +13,9 @@ from snn5bench.cell import Cell, KeyParts, differences
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.cache import meta_of
 from snn5bench.data.packed import Meta
+from snn5bench.expand import PlannedCell
 from snn5bench.record import Record, Status
 from snn5bench.store import Store
-from snn5bench.suite import PlannedCell
 
 
 class State(StrEnum):

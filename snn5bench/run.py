@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 from snn5bench.cell import Cell
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.errors import BenchError
+from snn5bench.expand import PlannedCell
 from snn5bench.plan import Planner, State, Step, make_dataset
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
 from snn5bench.store import Store
-from snn5bench.suite import PlannedCell
 from snn5bench.tracking import Tracker
 
 RunnerName = Literal["serial", "processes"]

@@ -18,7 +18,7 @@ from snn5bench.runners.serial import Done, attempt
 ATTEMPTS = 2
 """How often a cell may lose its worker before it is `failed`."""
 
-_THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 def run(cells: Sequence[Cell], done: Done, jobs: int = 2) -> None:
