@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class _Variant(BaseModel):
     """One point of a grid: its label and its parameters as stated (not yet resolved)."""
 
     block: MethodBlock | DatasetBlock
+    index: int
+    """Place of the block in its list."""
     label: str
     stated: dict[str, Any]
 
@@ -44,15 +47,30 @@ class _Variant(BaseModel):
 def read(path: Path) -> tuple[Suite, list[PlannedCell]]:
     """Read a suite and expand it. All mistakes of the file are raised in one error, each with line and key."""
     file = YamlFile.read(path)
+    data = {"name": path.stem, **file.data}
     try:
-        suite = Suite.model_validate({"name": path.stem, **file.data})
+        suite = Suite.model_validate(data)
     except ValidationError as error:
-        raise BenchError(file.problems(error, Suite)) from None
-    problems: list[Problem] = []
-    cells = list(_Expansion(suite, file, problems).cells())
-    if problems:
-        raise BenchError(problems)
+        partial = _Expansion(None, file, file.problems(error, Suite))
+        partial.check_blocks(_whole(MethodBlock, data.get("methods")), _whole(DatasetBlock, data.get("datasets")))
+        raise BenchError(file.by_line(partial.problems)) from None
+    expansion = _Expansion(suite, file, [])
+    cells = list(expansion.cells())
+    if expansion.problems:
+        raise BenchError(file.by_line(expansion.problems))
     return suite, cells
+
+
+Blocks = list[tuple[int, MethodBlock | DatasetBlock]]
+
+
+def _whole(schema: type[MethodBlock] | type[DatasetBlock], raw: Any) -> Blocks:
+    """The blocks of a broken file that are whole, with their places, so that their names can be checked all the same."""
+    blocks: Blocks = []
+    for index, value in enumerate(raw if isinstance(raw, list) else ()):
+        with suppress(ValidationError):
+            blocks.append((index, schema.model_validate({"name": value} if isinstance(value, str) else value)))
+    return blocks
 
 
 def select(planned: Sequence[PlannedCell], only: str | None, seeds: str | None) -> list[PlannedCell]:
@@ -89,17 +107,32 @@ def matching(planned: Sequence[PlannedCell], name: str) -> list[PlannedCell]:
 class _Expansion:
     """Expands a suite that fits the schema; what only the registry can know is checked here."""
 
-    def __init__(self, suite: Suite, file: YamlFile, problems: list[Problem]) -> None:
-        self.suite, self.file, self.problems = suite, file, problems
+    def __init__(self, suite: Suite | None, file: YamlFile, problems: list[Problem]) -> None:
+        self._suite, self.file, self.problems = suite, file, problems
+
+    @property
+    def suite(self) -> Suite:
+        """The suite; there is none while a file that does not fit the schema is searched for further mistakes."""
+        assert self._suite is not None
+        return self._suite
+
+    def check_blocks(self, methods: Blocks, datasets: Blocks) -> tuple[list[_Variant], list[_Variant]]:
+        """Names, grids and parameters of all blocks; what is wrong goes to `problems`."""
+        rows = self._variants("methods", methods), self._variants("datasets", datasets)
+        for row in rows[1]:
+            self._dataset(row)
+        for row in rows[0]:
+            self._params(registry.load("methods", row.block.name).Params, row, row.stated, ("methods", row.index))
+        return rows
 
     def cells(self) -> Iterator[PlannedCell]:
-        methods = self._variants("methods", self.suite.methods)
-        datasets = self._variants("datasets", self.suite.datasets)
+        """The cells of a suite without mistakes."""
+        methods, datasets = self.check_blocks(list(enumerate(self.suite.methods)), list(enumerate(self.suite.datasets)))
         self._patterns(methods, datasets)
-        if self.problems or not methods or not datasets:
+        if self.problems:
             return
         baseline = self._baseline(methods)
-        for d, dataset in enumerate(datasets):
+        for dataset in datasets:
             made = self._dataset(dataset)
             if made is None:
                 continue
@@ -111,7 +144,7 @@ class _Expansion:
                 reason = self._incompatible(method, dataset, params, spec)
                 for twin in self._twins(method, dataset, spec, baseline):
                     for seed in self.suite.seeds:
-                        cell = self._cell(method, dataset, params, dataset_params, twin, seed, d)
+                        cell = self._cell(method, dataset, params, dataset_params, twin, seed)
                         if cell is not None:
                             yield PlannedCell(cell=cell, spec=spec, incompatible=reason)
 
@@ -121,10 +154,10 @@ class _Expansion:
             return methods[0]
         return next(m for m in methods if m.matches(wanted))
 
-    def _variants(self, part: str, blocks: list[Any]) -> list[_Variant]:
+    def _variants(self, part: str, blocks: Blocks) -> list[_Variant]:
         kind: registry.Kind = "methods" if part == "methods" else "datasets"
         variants: list[_Variant] = []
-        for index, block in enumerate(blocks):
+        for index, block in blocks:
             at = (part, index)
             try:
                 registry.entry(kind, block.name)
@@ -141,7 +174,7 @@ class _Expansion:
                 label = (block.label or block.name) + (f"[{tail}]" if tail else "")
                 if any(label == other.label for other in variants):
                     self._problem(f"two {part} are called '{label}'", at, "give one of them a `label`")
-                variants.append(_Variant(block=block, label=label, stated={**block.params, **point}))
+                variants.append(_Variant(block=block, index=index, label=label, stated={**block.params, **point}))
         return variants
 
     def _patterns(self, methods: list[_Variant], datasets: list[_Variant]) -> None:
@@ -169,7 +202,7 @@ class _Expansion:
             check(self.suite.baseline, methods, ("baseline",), "method")
 
     def _dataset(self, dataset: _Variant) -> tuple[dict[str, Any], DatasetSpec] | None:
-        at = ("datasets", self.suite.datasets.index(dataset.block))  # type: ignore[arg-type]
+        at = ("datasets", dataset.index)
         cls = registry.load("datasets", dataset.block.name)
         params = self._params(cls.Params, dataset, dataset.stated, at)
         if params is None:
@@ -186,7 +219,7 @@ class _Expansion:
         for pattern, more in method.block.on.items():
             if dataset.matches(pattern):
                 stated.update(more)
-        at = ("methods", self.suite.methods.index(method.block))
+        at = ("methods", method.index)
         return self._params(registry.load("methods", method.block.name).Params, method, stated, at)
 
     def _params(self, schema: type[Params], row: _Variant, stated: dict[str, Any], at: tuple[str | int, ...]) -> Any:
@@ -233,7 +266,6 @@ class _Expansion:
         dataset_params: dict[str, Any],
         twin: TwinKind,
         seed: int,
-        index: int,
     ) -> Cell | None:
         assert isinstance(method.block, MethodBlock)
         assert isinstance(dataset.block, DatasetBlock)

@@ -15,7 +15,7 @@ from snn5bench.data.cache import meta_of
 from snn5bench.data.packed import Meta
 from snn5bench.expand import PlannedCell
 from snn5bench.record import Record, Status
-from snn5bench.store import Store
+from snn5bench.store import Store, identity_of
 
 
 class State(StrEnum):
@@ -54,7 +54,7 @@ class Planner:
 
     def __init__(self, store: Store, records: Sequence[Record]) -> None:
         self.store = store
-        self.by_identity = {(r.variant, r.dataset, r.twin, r.seed): r for r in records}
+        self.by_identity = {identity_of(r): r for r in records}
         cpu = environment.cpu_name()
         self.done = [r for r in records if r.status is Status.DONE and r.environment and r.environment.cpu == cpu]
         self._data: dict[str, tuple[Meta | None, str]] = {}

@@ -41,19 +41,15 @@ def bptt(model: nn.Module, params: MethodParams, task: Task) -> nn.Module:
     """Train `model` in place for the task's budget, reporting after each epoch.
 
     Adam with decoupled weight decay, learning rate by a cosine to zero over all steps, cross-entropy on the read-out
-    logits, gradient norm clipped. A model with `calibrate(x)` is first scaled on the first batch.
+    logits, gradient norm clipped.
     """
     optimiser = torch.optim.AdamW(_groups(model, params), lr=params.lr)
     per_epoch = -(-len(task.train) // task.budget.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, per_epoch * task.budget.epochs)
     trained = [p for p in model.parameters() if p.requires_grad]
-    calibrate = getattr(model, "calibrate", None)
     for epoch in range(task.budget.epochs):
         total, seen = 0.0, 0
         for x, y in task.train.epoch():
-            if calibrate is not None:
-                calibrate(x)
-                calibrate = None
             model.train()
             loss = nn.functional.cross_entropy(read_out(feed(model, x), task.spec), y)
             if not torch.isfinite(loss):

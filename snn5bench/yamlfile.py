@@ -9,8 +9,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.tokens import AliasToken, AnchorToken, TagToken
 
 from snn5bench.errors import BenchError, Problem, did_you_mean
 
@@ -39,8 +40,7 @@ class YamlFile:
         yaml.version = (1, 2)
         try:
             text = path.read_text(encoding="utf-8")
-            if _has_alias(text):
-                raise BenchError("anchors and aliases are not read here", where=str(path), do="write the value out")
+            _refuse_indirection(text, path)
             tree = yaml.load(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -70,6 +70,16 @@ class YamlFile:
             except (KeyError, IndexError, TypeError, AttributeError):
                 break
         return f"{self.path}:{line} {dotted(loc)}".rstrip()
+
+    def by_line(self, problems: Sequence[Problem]) -> list[Problem]:
+        """The same problems in the order in which a reader meets them."""
+        prefix = f"{self.path}:"
+
+        def line(problem: Problem) -> int:
+            number = problem.where.removeprefix(prefix).partition(" ")[0]
+            return int(number) if number.isdigit() else 0
+
+        return sorted(problems, key=line)
 
     def has(self, loc: Sequence[str | int]) -> bool:
         """Whether the file has that key."""
@@ -103,11 +113,14 @@ def dotted(loc: Sequence[str | int]) -> str:
     return out
 
 
-def _has_alias(text: str) -> bool:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.tokens import AliasToken, AnchorToken
-
-    return any(isinstance(token, AliasToken | AnchorToken) for token in YAML(pure=True).scan(text))
+def _refuse_indirection(text: str, path: Path) -> None:
+    """Anchors can grow a small file into a huge tree, and tags ask for objects: a suite needs neither."""
+    for token in YAML(pure=True).scan(text):
+        if isinstance(token, AliasToken | AnchorToken | TagToken):
+            word = "tags" if isinstance(token, TagToken) else "anchors and aliases"
+            raise BenchError(
+                f"{word} are not read here", f"{path}:{token.start_mark.line + 1}", "write the plain value"
+            )
 
 
 def _plain(node: Any) -> Any:
@@ -115,8 +128,6 @@ def _plain(node: Any) -> Any:
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         return [_plain(value) for value in node]
-    if isinstance(node, TaggedScalar):
-        raise BenchError(f"the tag {node.tag.value} is not read here", do="write a plain value")
     if isinstance(node, bool) or node is None:
         return node
     for kind in (int, float, str):

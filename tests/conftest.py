@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from snn5bench import registry
+from snn5bench import closure, keys, registry
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -52,13 +52,17 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             lines += [f"{name} = {target}" for name, target in points.items()]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
         importlib.invalidate_caches()
-        registry.entries.cache_clear()
+        forget()
         return folder
+
+    def forget() -> None:
+        for remembered in (registry.entries, closure._top, keys.code_of):
+            remembered.cache_clear()
 
     yield install
     for name in [m for m in sys.modules if m.partition(".")[0] in names]:
         del sys.modules[name]
-    registry.entries.cache_clear()
+    forget()
 
 
 TINY_METHOD = """

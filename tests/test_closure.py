@@ -13,7 +13,7 @@ from snn5bench.closure import closure
 
 @pytest.fixture
 def package(install_plugin, monkeypatch):
-    folder = install_plugin(
+    return install_plugin(
         "pkgone",
         {
             "method": "from pkgone.helper import gain\nfrom . import late\n\ndef run():\n    import pkgone.inner\n",
@@ -24,9 +24,6 @@ def package(install_plugin, monkeypatch):
             "typed": "",
         },
     )
-    module._top.cache_clear()
-    yield folder
-    module._top.cache_clear()
 
 
 def edit(folder: Path, name: str, text: str) -> None:

@@ -131,9 +131,9 @@ def test_expansion(tmp_path):
 
 def test_reordering_the_file_changes_no_cell(tmp_path):
     _, planned = read(write(tmp_path, GRID, "grid"))
-    head, _, tail = GRID.partition("datasets:")
-    datasets, _, methods = tail.partition("methods:")
-    _, again = read(write(tmp_path, f"methods:{methods}datasets:{datasets}{head}", "grid"))
+    head, _, tail = GRID.partition("\ndatasets:")
+    datasets, _, methods = tail.partition("\nmethods:")
+    _, again = read(write(tmp_path, f"methods:{methods}\ndatasets:{datasets}\n{head}\n", "grid"))
     assert {p.cell.label: p.cell.config() for p in planned} == {p.cell.label: p.cell.config() for p in again}
 
 

@@ -24,12 +24,14 @@ class SplitBatches:
         order_seed: int | None = None,
         shuffle_time_seed: int | None = None,
     ) -> None:
-        """`order_seed` reshuffles each epoch; None keeps the order. `shuffle_time_seed` permutes the steps of every
+        """`order_seed` reshuffles each epoch; None keeps the order. A pass that is abandoned does not count, so that a
+        method which looks at a batch first gets the same order afterwards as one which does not. `shuffle_time_seed` permutes the steps of every
         sample by a permutation of its own, the same in each epoch: the shuffled twin of the data."""
         self.packed = packed
         self.index = packed.indices(split)
         self.batch_size = batch_size
-        self._order = None if order_seed is None else np.random.default_rng(order_seed)
+        self._order_seed = order_seed
+        self._passes = 0
         self._time_seed = shuffle_time_seed
 
     def __len__(self) -> int:
@@ -42,10 +44,13 @@ class SplitBatches:
 
     def epoch(self) -> Iterator[tuple[BatchInput, Tensor]]:
         """One pass over the split."""
-        order = self.index if self._order is None else self._order.permutation(self.index)
+        order = self.index
+        if self._order_seed is not None:
+            order = np.random.default_rng(stream(self._order_seed, self._passes)).permutation(order)
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             yield self.inputs(chosen), torch.from_numpy(self.packed.label[chosen].astype(np.int64))
+        self._passes += 1
 
     def inputs(self, chosen: np.ndarray) -> BatchInput:
         """The samples numbered `chosen`, as one batch."""

@@ -72,6 +72,9 @@ def test_order_stream_reshuffles_and_repeats_with_its_seed(tmp_path):
     assert labels(1) != labels(2)
     assert labels(1)[0] != labels(1)[1]
     assert sum(map(len, labels(1)[0])) == 21
+    peeked = SplitBatches(packed, TRAIN, 7, order_seed=1)
+    next(iter(peeked.epoch()))
+    assert [[y.tolist() for _, y in peeked.epoch()] for _ in range(2)] == labels(1), "an abandoned pass does not count"
 
 
 def test_validation_by_group_never_shares_a_group():
