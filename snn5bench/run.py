@@ -84,7 +84,7 @@ def _execute(
 ) -> list[tuple[Status, str]]:
     import snn5bench.runners.processes
     import snn5bench.runners.serial
-    from snn5bench.measure.energy import fill
+    from snn5bench.measure.estimate import fill
 
     by_cell = {step.cell: step for step in steps}
     out: list[tuple[Status, str]] = []

@@ -25,8 +25,8 @@ class SplitBatches:
         shuffle_time_seed: int | None = None,
     ) -> None:
         """`order_seed` reshuffles each epoch; None keeps the order. A pass that is abandoned does not count, so that a
-        method which looks at a batch first gets the same order afterwards as one which does not. `shuffle_time_seed` permutes the steps of every
-        sample by a permutation of its own, the same in each epoch: the shuffled twin of the data."""
+        method which looks at a batch first gets the same order afterwards as one which does not. `shuffle_time_seed`
+        permutes the steps of every sample by a permutation of its own, the same in each epoch: the shuffled twin."""
         self.packed = packed
         self.index = packed.indices(split)
         self.batch_size = batch_size
