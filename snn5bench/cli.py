@@ -70,7 +70,7 @@ def _load(suite: str, suites: Path, results: Path, only: str | None = None, seed
 @app.command()
 def plan(
     suite: SuiteArg,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes that the estimate assumes.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes that the estimate assumes.")] = 0,
     only: Only = None,
     seeds: Seeds = None,
     as_json: AsJson = False,

@@ -60,7 +60,7 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
     record.dataset_fingerprint = packed.meta.fingerprint
     record.transform = packed.meta.transform
     record.temporal, record.T, record.n_classes = packed.spec.temporal, packed.spec.T, packed.spec.n_classes
-    record.notes.append(f"split: {packed.meta.split_rule}")
+    record.split_rule = packed.meta.split_rule
     try:
         run = _Run(cell, packed, record, on_epoch)
         arrays = run.measure(run.fit())

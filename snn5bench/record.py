@@ -150,6 +150,8 @@ class Record(BaseModel):
     reason: str = ""
     """Why the cell is not `done`; empty otherwise."""
     selection_rule: str = ""
+    split_rule: str = ""
+    """Where the validation split comes from."""
     selected_epoch: int | None = None
     train_accuracy: float | None = None
     val_accuracy: float | None = None
