@@ -10,18 +10,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
+NEUTRAL = frozenset(
+    f"snn5bench.{name}" for name in ("errors", "registry", "record", "environment", "cell", "closure", "keys")
+)
+"""Modules that name, word or describe but compute no number; adding a method to the registry must not void every cell.
+(The rule that makes keys is covered by `cell.KEY_VERSION`.)"""
+
+
 def closure(*modules: str) -> dict[str, str]:
     """Module name to digest, for `modules` and all they import from the top-level packages they stand in.
 
     The digest is of the syntax tree without docstrings, so comments, layout and the place of the checkout do not matter.
-    Imports inside functions count; those under `if TYPE_CHECKING:` do not. Nothing is imported.
+    Imports inside functions count; those under `if TYPE_CHECKING:` and `NEUTRAL` modules do not. Nothing is imported.
     """
     roots = {name.partition(".")[0] for name in modules} | {"snn5bench"}
     found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name.partition(".")[0] not in roots:
+        if name in found or name in NEUTRAL or name.partition(".")[0] not in roots:
             continue
         path = _source(name)
         if path is None:

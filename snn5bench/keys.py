@@ -17,17 +17,11 @@ LIBRARIES = ("torch", "spikingjelly", "tonic", "numpy", "numba")
 PROTOCOL = "snn5bench.execute"
 """The module whose import closure is the protocol."""
 
-NEUTRAL = frozenset(
-    f"snn5bench.{name}" for name in ("errors", "registry", "record", "environment", "cell", "closure", "keys")
-)
-"""Modules that name, word or describe but compute no number; adding a method to the registry must not void every cell.
-(The rule that makes keys is covered by `cell.KEY_VERSION`.)"""
-
 
 @cache
 def code_of(*modules: str) -> dict[str, str]:
-    """Digest by module, over the closure of `modules` and of the protocol, less what is neutral."""
-    return {name: value for name, value in closure(*modules, PROTOCOL).items() if name not in NEUTRAL}
+    """Digest by module, over the closure of `modules` and of the protocol."""
+    return closure(*modules, PROTOCOL)
 
 
 @cache

@@ -31,7 +31,7 @@ def folder_of(dataset: Dataset) -> Path:
         "name": dataset.name,
         "params": dataset.params.model_dump(mode="json"),
         "transform": dataset.transform(),
-        "code": closure(type(dataset).__module__),
+        "code": closure(type(dataset).__module__, "snn5bench.data.packed"),
     }
     return cache_root() / "datasets" / f"{slug(dataset.name)}-{digest(identity)[:16]}"
 
