@@ -60,9 +60,9 @@ class _GatherSpikes(torch.autograd.Function):
         indptr = np.empty(len(rows) + 1, np.int64)
         index = np.empty(rows.size, np.int32)
         by_channel = weight.detach().t().contiguous().numpy()
-        binary = spikes_forward(
-            rows, by_channel, _bias_array(bias, weight), out.view(len(rows), -1).numpy(), indptr, index
-        )
+        words = rows.view(np.uint64) if channels * rows.itemsize % 8 == 0 else np.empty((len(rows), 0), np.uint64)
+        filled = out.view(len(rows), -1).numpy()
+        binary = spikes_forward(rows, words, by_channel, _bias_array(bias, weight), filled, indptr, index)
         if not binary:
             raise ValueError("these synapses take spikes (zeros and ones), but another value came in")
         ctx.indptr, ctx.index = indptr, index[: indptr[-1]].copy()
@@ -152,21 +152,29 @@ def events_backward(indptr, step, channel, g, g_weight, g_bias):
 
 
 @jit
-def spikes_forward(spikes, weight, bias, out, indptr, index):
-    """Fill `out` `[R, N]` and the positions of the spikes (`indptr`, `index`); False where a value is not 0 or 1."""
+def spikes_forward(spikes, words, weight, bias, out, indptr, index):
+    """Fill `out` `[R, N]` and the positions of the spikes (`indptr`, `index`); False where a value is not 0 or 1.
+    `words` are the rows of `spikes` seen as 64-bit integers, four of which are tested for silence at once."""
     rows, channels = spikes.shape
+    per_word = 8 // spikes.itemsize
+    quads = words.shape[1] // 4
     binary = True
     at = 0
     indptr[0] = 0
     for r in range(rows):
         first = at
-        row = spikes[r]
-        wrong = 0
-        for c in range(channels):
+        row, w = spikes[r], words[r]
+        for q in range(quads):
+            k = 4 * q
+            if (w[k] | w[k + 1] | w[k + 2] | w[k + 3]) != 0:
+                for c in range(k * per_word, (k + 4) * per_word):
+                    index[at] = c
+                    at += row[c] != 0
+        for c in range(4 * quads * per_word, channels):
             index[at] = c
             at += row[c] != 0
-            wrong += (row[c] != 0) & (row[c] != 1)
-        binary &= wrong == 0
+        for k in range(first, at):
+            binary &= row[index[k]] == 1
         indptr[r + 1] = at
         add_rows(index[first:at], weight, bias, out[r])
     return binary

@@ -187,3 +187,57 @@ def recurrent_backward(
                         row[i] += before * out[i]
         for j in range(n):
             g_last[b, j] = g_y[j]
+
+
+@jit
+def glif_forward(x, carry, leak, lin, gain, gamma, drop, theta, u, o):
+    """Fill membrane `u` and spikes `o` `[T, B, N]`; `carry` `[B, N]` is updated in place."""
+    steps, batch, n = x.shape
+    one = x.dtype.type(1)
+    zero = x.dtype.type(0)
+    for t in range(steps):
+        gain_t = gain[t]
+        for b in range(batch):
+            c, x_t, u_t, o_t = carry[b], x[t, b], u[t, b], o[t, b]
+            for i in range(n):
+                v = c[i] - lin[i] + gain_t[i] * x_t[i]
+                y = one if v > theta[i] else zero
+                u_t[i] = v
+                o_t[i] = y
+                c[i] = leak[i] * v * (one - gamma[i] * y) - drop[i] * y
+
+
+@jit
+def glif_backward(
+    g_s, x, u, g_carry, leak, lin, gain, gamma, drop, theta, through_time, shape, width, scale,
+    g_x, g_leak, g_lin, g_gain, g_gamma, g_drop, g_theta,
+):  # fmt: skip
+    """Fill `g_x` `[T, B, N]` and add the coefficients' gradients up; `g_carry` `[B, N]` enters as the gradient of the
+    last carry and leaves as that of the first. `g_s` has one step where every step has the same gradient."""
+    steps, batch, n = u.shape
+    real = u.dtype.type
+    one = real(1)
+    zero = real(0)
+    back = one if through_time else zero
+    every = len(g_s) > 1
+    slope = np.empty(n, u.dtype)
+    for t in range(steps - 1, -1, -1):
+        gain_t, g_gain_t = gain[t], g_gain[t]
+        for b in range(batch):
+            gc, x_t, u_t, out = g_carry[b], x[t, b], u[t, b], g_x[t, b]
+            g_t = g_s[t if every else 0, b]
+            surrogate_row(shape, width, scale, u_t, theta, slope)
+            for i in range(n):
+                v, c = u_t[i], gc[i]
+                y = one if v > theta[i] else zero
+                kept = one - gamma[i] * y
+                g_leak[i] += c * v * kept
+                g_gamma[i] -= c * leak[i] * v * y
+                g_drop[i] -= c * y
+                g_o = (g_t[i] - back * c * (leak[i] * v * gamma[i] + drop[i])) * slope[i]
+                g = g_o + back * c * leak[i] * kept
+                g_theta[i] -= g_o
+                g_lin[i] -= g
+                g_gain_t[i] += g * x_t[i]
+                out[i] = g * gain_t[i]
+                gc[i] = g
