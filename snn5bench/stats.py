@@ -151,8 +151,9 @@ def moderate(variances: ArrayLike, freedom: ArrayLike, least: float) -> tuple[ND
 
     Empirical Bayes over rows (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, section 6.2): row variances are taken as
     drawn around a usual one, and the less they scatter beyond what their freedom explains, the more freedom that usual
-    one lends each row. Where Smyth takes the weighted mean of a row's own and the usual variance, this takes the larger,
-    for a restless row whose seeds agree by luck must not raise an alarm. Assumes that rows are restless independently.
+    one lends each row. Where Smyth takes the weighted mean of a row's own and the usual variance, this takes the
+    larger: a restless row whose seeds agree by luck must not raise an alarm. Assumes that the rows' variances are
+    independent estimates.
 
     `variances` and `freedom` are [rows]; freedom 0 means that the row has no estimate. `least` is the smallest variance
     believed. Returns variances and freedom, [rows]; freedom 0 where nothing is known.
