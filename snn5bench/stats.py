@@ -20,14 +20,13 @@ Every function raises `ValueError` on an array that is empty, has a wrong shape,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, inf, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
-from scipy.optimize import brentq
 
 SMALLEST_P = 1e-12
 """p-values below are given as this: a Student tail that far out says nothing about networks."""
@@ -125,13 +124,55 @@ def paired_p(a: Correct, b: Correct) -> float:
     difference = _difference(a, b)
     mean = abs(float(difference.mean()))
 
-    def beyond(log_p: float) -> float:
-        return _paired_half(difference, 1 - exp(log_p)) - mean
+    if mean == 0:
+        return 1.0
+    low, high = log(SMALLEST_P), 0.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        reached = _paired_half(difference, 1 - exp(middle)) > mean
+        low, high = (middle, high) if reached else (low, middle)
+    return exp(high)
 
-    smallest = log(SMALLEST_P)
-    if mean == 0 or beyond(smallest) <= 0:
-        return 1.0 if mean == 0 else SMALLEST_P
-    return exp(brentq(beyond, smallest, 0.0, xtol=1e-10))
+
+def sample_variance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Variance of `mean(a) - mean(b)` from the choice of test samples; a is [S, n], b [R, n], columns the same samples.
+
+    The sample part of the analysis of variance: what the samples' own differences scatter beyond the scatter of single
+    networks. Never below one sample gained and one lost among n + 2 (see `paired_interval`).
+    """
+    n = a.shape[1]
+    scatter = float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)) if n > 1 else inf
+    single = sum(mean_squares(side).interaction / len(side) for side in (a, b) if len(side) > 1 and n > 1)
+    return max((scatter - single) / n, 2 / (n + 2) ** 2)
+
+
+def moderate(variances: ArrayLike, freedom: ArrayLike, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Seed variance of each row when few seeds tell it: never below what the other rows show is usual.
+
+    Empirical Bayes over rows (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, section 6.2): row variances are taken as
+    drawn around a usual one, and the less they scatter beyond what their freedom explains, the more freedom that usual
+    one lends each row. Where Smyth takes the weighted mean of a row's own and the usual variance, this takes the
+    larger: a restless row whose seeds agree by luck must not raise an alarm. Assumes that the rows' variances are
+    independent estimates.
+
+    `variances` and `freedom` are [rows]; freedom 0 means that the row has no estimate. `least` is the smallest variance
+    believed. Returns variances and freedom, [rows]; freedom 0 where nothing is known.
+    """
+    own, known = np.asarray(variances, dtype=np.float64), np.asarray(freedom, dtype=np.float64)
+    has = known > 0
+    if not has.any():
+        return np.full_like(own, inf), np.zeros_like(known)
+    seen, d = np.maximum(own[has], least), known[has]
+    usual, lent = float(np.average(seen, weights=d)), float(d.sum() - d.mean())
+    if has.sum() > 1:
+        half = d / 2
+        logs = np.log(seen) - special.digamma(half) + np.log(half)
+        excess = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
+        prior = 2 * _inverse_trigamma(excess) if excess > 0 else inf
+        if prior < lent:
+            usual = exp(float(logs.mean()) + special.digamma(prior / 2) - log(prior / 2))
+            lent = prior
+    return np.where(has, np.maximum(own, usual), usual), np.minimum(known + lent, d.sum())
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -152,21 +193,43 @@ def ranks(rows: Mapping[str, Correct], confidence: float = 0.95) -> dict[str, in
     """Rank of each row, 1 for the best; rows that cannot be told from the leader of their group share its rank.
 
     The leader is the row with the highest mean (of equal means, the first name); each of the rest is compared with it
-    by `paired_p`, corrected over them by `holm`. The rows not found different make the group; the next leader comes
-    from the rows left over, with rank 1 + the number of rows above. All arrays have one shape [S, n]: the caller hands
-    the seeds and samples that the rows have in common.
+    on the same samples, with the seed variance `moderate`d over all rows, and corrected over them by `holm`. The rows
+    not found different make the group; the next leader comes from the rows left over, with rank 1 + the number of rows
+    above. All arrays have one shape [S, n]: the caller hands the seeds and samples that the rows have in common.
     """
-    if len({np.shape(table) for table in rows.values()}) > 1:
+    tables = {name: _table(rows[name]) for name in rows}
+    if len({table.shape for table in tables.values()}) > 1:
         raise ValueError("rows must share their seeds and samples: one shape for all")
-    left = sorted(rows, key=lambda name: (-float(_table(rows[name]).mean()), name))
+    left = sorted(tables, key=lambda name: (-float(tables[name].mean()), name))
+    differ = _difference_p(tables)
     result: dict[str, int] = {}
     while left:
         rank, (leader, *others) = len(result) + 1, left
-        adjusted = holm([paired_p(rows[leader], rows[other]) for other in others])
+        adjusted = holm([differ(leader, other) for other in others])
         tied = {other for other, p in zip(others, adjusted, strict=True) if p >= 1 - confidence}
         result |= dict.fromkeys([leader, *(other for other in others if other in tied)], rank)
         left = [other for other in others if other not in tied]
     return {name: result[name] for name in rows}
+
+
+def _difference_p(tables: Mapping[str, NDArray[np.float64]]) -> Callable[[str, str], float]:
+    """Two-sided p of "two rows are equally accurate", for rows of one shape [S, n] whose seeds may be independent."""
+    if not tables:
+        return lambda a, b: 1.0
+    S, n = next(iter(tables.values())).shape
+    own = [float(table.mean(axis=1).var(ddof=1)) if S > 1 else 0.0 for table in tables.values()]
+    if S > 1:
+        variances, freedom = moderate(own, [S - 1] * len(own), 1 / n**2)
+    else:
+        variances, freedom = np.zeros(len(own)), np.full(len(own), max(n - 1, 1))
+    seeds = dict(zip(tables, zip(variances / S, freedom, strict=True), strict=True))
+
+    def p(a: str, b: str) -> float:
+        variance = seeds[a][0] + seeds[b][0] + sample_variance(tables[a], tables[b])
+        difference = abs(float(tables[a].mean() - tables[b].mean()))
+        return float(2 * special.stdtr(seeds[a][1], -difference / sqrt(variance)))
+
+    return p
 
 
 def pareto(x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
@@ -208,3 +271,15 @@ def _quantile(freedom: float, confidence: float) -> float:
         raise ValueError(f"confidence must lie in [0, 1), got {confidence}")
     tail = (1 - confidence) / 2
     return float(-special.ndtri(tail) if freedom == inf else -special.stdtrit(freedom, tail))
+
+
+def _inverse_trigamma(y: float) -> float:
+    """x > 0 with trigamma(x) = y > 0, by Newton's iteration on 1 / trigamma, which is convex (Smyth 2004, appendix)."""
+    x = 0.5 + 1 / y
+    for _ in range(50):
+        value = float(special.polygamma(1, x))
+        step = value * (1 - value / y) / float(special.polygamma(2, x))
+        x += step
+        if abs(step) < 1e-9 * x:
+            break
+    return x

@@ -99,7 +99,7 @@ def test_p_agrees_with_the_interval() -> None:
         at_p = stats.paired_interval(a, b, 1 - p)
         assert min(abs(at_p.low), abs(at_p.high)) == pytest.approx(0, abs=1e-6)
         assert stats.paired_p(b, a) == pytest.approx(p)
-    assert stats.paired_p(np.ones((3, 900)), np.zeros((3, 900))) == stats.SMALLEST_P
+    assert stats.paired_p(np.ones((3, 900)), np.zeros((3, 900))) == pytest.approx(stats.SMALLEST_P)
 
 
 @pytest.mark.parametrize("seed_sd", [0.0, 0.06, 0.2])
@@ -165,6 +165,47 @@ def test_ranks_share_ties() -> None:
     assert list(stats.ranks(rows)) == list(rows)
     assert stats.ranks({}) == {}
     assert stats.ranks({"b": np.ones((1, 5)), "a": np.ones((1, 5))}) == {"b": 1, "a": 1}
+
+
+def test_ranks_hold_their_error_rate_and_see_ten_points() -> None:
+    """Ten equal rows split in at most 5 % of leaderboards; 79 % against 68 % in most, at a seed sd of 1.5 points."""
+    rng, boards, split, seen = np.random.default_rng(8), 200, 0, 0
+    for _ in range(boards):
+        samples = rng.normal(size=500)
+        equal = {str(row): draw(rng, 1.15, 0.06, (3, 500), samples) for row in range(10)}
+        split += max(stats.ranks(equal).values()) > 1
+        seen += stats.ranks(equal | {"low": draw(rng, 0.65, 0.06, (3, 500), samples)})["low"] > 1
+    assert split / boards <= 0.05
+    assert seen / boards >= 0.9
+
+
+def test_moderation_lends_freedom_to_alike_rows_only() -> None:
+    alike, freedom = stats.moderate([1.0, 1.1, 0.9, 1.0], [2, 2, 2, 2], 1e-9)
+    assert freedom.tolist() == [8, 8, 8, 8] and alike == pytest.approx([1.0, 1.1, 1.0, 1.0])
+    apart, freedom = stats.moderate([1e-6, 1.0, 1e3, 1e-4], [2, 2, 2, 2], 1e-9)
+    assert max(freedom) < 3 and apart[2] == 1e3
+    assert [x.tolist() for x in stats.moderate([4.0], [3], 1e-9)] == [[4.0], [3.0]]
+    assert stats.moderate([0.0, 0.5], [0, 2], 1e-9)[0].tolist() == [0.5, 0.5], "a row without an estimate borrows"
+    assert stats.moderate([0.0, 0.0], [0, 0], 1e-9)[1].tolist() == [0, 0]
+
+
+def test_moderated_variance_recovers_a_known_prior() -> None:
+    """Variances drawn as Smyth's model says: usual variance 2, prior freedom 6."""
+    rng = np.random.default_rng(9)
+    truth = 2 * 6 / rng.chisquare(6, 4000)
+    seen = truth * rng.chisquare(3, 4000) / 3
+    variances, freedom = stats.moderate(seen, np.full(4000, 3), 1e-9)
+    assert variances.min() == pytest.approx(2, rel=0.1)
+    assert freedom[0] - 3 == pytest.approx(6, rel=0.15)
+
+
+def test_sample_variance_is_the_paired_one_of_single_networks() -> None:
+    rng = np.random.default_rng(10)
+    a, b = ((rng.random((1, 600)) < q).astype(float) for q in (0.7, 0.6))
+    assert stats.sample_variance(a, b) == pytest.approx((a - b).var(ddof=1) / 600)
+    assert stats.sample_variance(a, a) == pytest.approx(2 / 602**2)
+    unrelated = [(rng.random((3, 600)) < 0.7).astype(float) for _ in range(2)]
+    assert stats.sample_variance(*unrelated) < 0.2 * 2 * 0.21 / (3 * 600), "without a sample effect little is left"
 
 
 def test_pareto() -> None:
