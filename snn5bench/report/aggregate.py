@@ -187,7 +187,7 @@ def peeking(done: Mapping[int, Record]) -> Value:
         for record in done.values()
         if record.test_accuracy_peeked is not None and record.test_accuracy is not None
     ]
-    if not gaps or len(gaps) < len(done):
+    if not gaps or len(gaps) < len(done) or not isfinite(fmean(gaps)):
         return Value(reason="the suite did not ask for it, or a seed lacks it" if done else "no seed is done")
     return Value(value=fmean(gaps))
 
@@ -197,7 +197,8 @@ def curve(done: Mapping[int, Record]) -> Curve:
     points: dict[int, list[float]] = {}
     for record in done.values():
         for step in record.curve:
-            points.setdefault(step.epoch, []).append(step.val_accuracy)
+            if isfinite(step.val_accuracy):
+                points.setdefault(step.epoch, []).append(step.val_accuracy)
     epochs = sorted(points)
     return Curve(
         epoch=epochs,

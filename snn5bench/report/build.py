@@ -117,9 +117,11 @@ def ranked(rows: Sequence[Row], cells: Mapping[str, Cells], context: Context) ->
         reasons |= dict.fromkeys(tables, "the rows of this dataset were tested on different numbers of samples")
         tables = {}
     rank = stats.ranks(tables) if tables else {}
+    sharing: Counter[int | None] = Counter(rank.values())
     return [
-        row.model_copy(update={"rank": rank.get(row.variant), "rank_reason": reasons.get(row.variant, "")})
+        row.model_copy(update={"rank": place, "tied": sharing[place] or 1, "rank_reason": reasons.get(row.variant, "")})
         for row in rows
+        for place in [rank.get(row.variant)]
     ]
 
 

@@ -83,12 +83,17 @@ def method_text(row: Row) -> str:
     return f"{row.variant} ({status})" if (status := status_text(row)) else row.variant
 
 
+def rank_text(row: Row) -> str:
+    """`2`, or `=2` where others share it."""
+    return MISSING if row.rank is None else f"{'=' if row.tied > 1 else ''}{row.rank}"
+
+
 COLUMNS = (
     Column(
         "rank",
         "Rank",
         "Rows that cannot be told from the leader share its rank (paired test over seeds and samples, Holm).",
-        lambda row: MISSING if row.rank is None else str(row.rank),
+        rank_text,
         lambda row: row.rank,
         lambda row: row.rank_reason,
     ),

@@ -43,7 +43,7 @@ def _section(table: Table, dataset: str) -> list[str]:
     rule = "|" + "|".join("---:" if column.numeric else ":---" for column in COLUMNS) + "|"
     parts = [
         f"## {escape(dataset)} ({kind(rows[0])})\n",
-        escape(summarise(table, dataset)) + "\n",
+        escape(summarise(table, dataset).text) + "\n",
         "\n".join([head, rule, *body]) + "\n",
     ]
     remarks = "".join(line for row in rows for line in _remarks(row))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from statistics import fmean
 
 from snn5bench.record import Record, Status
 from snn5bench.report.cells import Cells, Context, plural
@@ -35,9 +34,6 @@ def _protocol(cells: Cells, context: Context) -> Iterator[Mark]:
     refused = {r.reason for r in cells.twins.get("notd", {}).values() if r.status is Status.INCOMPATIBLE}
     for reason in sorted(refused):
         yield Mark(symbol="t", text=f"the NoTD twin was refused: {reason or 'no reason recorded'}")
-    peeked = [r.test_accuracy_peeked for r in done.values() if r.test_accuracy_peeked is not None]
-    if peeked and len(peeked) == len(done):
-        yield Mark(symbol="p", text=f"choosing the best test epoch would have shown {100 * fmean(peeked):.1f} %")
 
 
 def _seeds(cells: Cells, context: Context) -> Iterator[Mark]:

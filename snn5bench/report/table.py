@@ -103,6 +103,8 @@ class Row(_Frozen):
     reason: str = ""
     """Why the row is not `done`."""
     rank: int | None = None
+    tied: int = 1
+    """Rows that share the rank, this one among them."""
     rank_reason: str = ""
     accuracy: Estimate = Estimate()
     by_seed: dict[int, float] = {}
@@ -168,7 +170,6 @@ ALPHABET = {
     "1": "one seed: the interval does not know how much seeds differ",
     "x": "not comparable with the other rows: other samples, or unlike cells in one row",
     "t": "could not be stripped of time, so it has no temporal gain",
-    "p": "the test accuracy at the best test epoch was recorded too",
     "d": "older records of the same cell were left out",
     "*": "a note from the run",
 }

@@ -87,7 +87,7 @@ def test_unfinished_rows_keep_status_and_reason(full: Bench) -> None:
 
 def test_marks(full: Bench) -> None:
     table = full.table()
-    assert symbols(row(table, "glif")) == {"p"}
+    assert symbols(row(table, "glif")) == set()
     assert symbols(row(table, "lif")) == {"*"}
     assert symbols(row(table, "<script>alert(1)</script>")) == {"i"}
     assert symbols(row(table, "short")) == {"m"}
