@@ -9,7 +9,6 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-
 NEUTRAL = frozenset(
     f"snn5bench.{name}" for name in ("errors", "registry", "record", "environment", "cell", "closure", "keys")
 )

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
-from snn5bench.report import csv, markdown
+from snn5bench.report import csv, html, markdown
 from snn5bench.report.build import build_table
 from snn5bench.report.table import Table
 from snn5bench.store import Store
@@ -30,7 +30,7 @@ def leaderboard(
 ) -> None:
     """Write leaderboard.md, .csv and .html beside the cells, and print the table."""
     table = table_of(suite, planned, store)
-    files = {"leaderboard.md": markdown.render(table), "leaderboard.csv": csv.render(table)}
+    files = {"leaderboard.md": markdown.render(table), "leaderboard.csv": csv.render(table), "leaderboard.html": html.render(table)}
     for name, text in files.items():
         (store.folder / name).write_text(text, encoding="utf-8")
     if as_json:
