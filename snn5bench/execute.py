@@ -213,6 +213,7 @@ class _Run:
         }
 
 
+@torch.no_grad()
 def refuse_time(model: nn.Module, x: torch.Tensor, tolerance: float = 1e-9) -> None:
     """Raise `TimeLeakError` unless permuting the steps of `x` `[T, B, C]` permutes the output steps and does nothing else.
 
