@@ -22,7 +22,7 @@ def escape(text: str) -> str:
 
 def render(table: Table) -> str:
     """LaTeX source, a `table` for each dataset."""
-    head = f"% {escape(table.suite)}, written by snn5bench\n% needs \\usepackage{{booktabs}}, \\usepackage[T1]{{fontenc}}\n"
+    head = f"% {escape(table.suite)}, by snn5bench; needs \\usepackage{{booktabs}}, \\usepackage[T1]{{fontenc}}\n"
     return head + "\n".join(_table(table, dataset) for dataset in table.datasets)
 
 
