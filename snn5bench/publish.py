@@ -30,7 +30,11 @@ def leaderboard(
 ) -> None:
     """Write leaderboard.md, .csv and .html beside the cells, and print the table."""
     table = table_of(suite, planned, store)
-    files = {"leaderboard.md": markdown.render(table), "leaderboard.csv": csv.render(table), "leaderboard.html": html.render(table)}
+    files = {
+        "leaderboard.md": markdown.render(table),
+        "leaderboard.csv": csv.render(table),
+        "leaderboard.html": html.render(table),
+    }
     for name, text in files.items():
         (store.folder / name).write_text(text, encoding="utf-8")
     if as_json:
