@@ -23,7 +23,15 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "pulse-order": "snn5bench.data.pulse_order:PulseOrder",
         "digits": "snn5bench.data.digits:Digits",
     },
-    "energy_models": {},
+    "energy_models": {
+        "horowitz-fp32": "snn5bench.measure.energy.horowitz:HorowitzFp32",
+        "horowitz-int8": "snn5bench.measure.energy.horowitz:HorowitzInt8",
+        "simple": "snn5bench.measure.energy.simple:SimpleEnergy",
+        "lemaire": "snn5bench.measure.energy.lemaire:Lemaire",
+        "yan-v1": "snn5bench.measure.energy.yan:YanV1",
+        "yan-v4": "snn5bench.measure.energy.yan:YanV4",
+        "davidson-furber": "snn5bench.measure.energy.davidson_furber:DavidsonFurber",
+    },
 }
 
 

@@ -146,7 +146,7 @@ class Synapses:
                 groups: int = module.groups  # type: ignore[assignment]
                 reach = math.prod(-(-k // s) for k, s in zip(kernel, strides, strict=True))
                 tally.facts["borderless_fan_out"] = weight.shape[0] // groups * reach
-                tally.facts["addresses_per_spike"] = weight.shape[0] * math.prod(kernel)
+                tally.facts["addresses_per_spike"] = weight.shape[0] // groups * math.prod(kernel)
         return self._fans[item]
 
 
