@@ -131,6 +131,9 @@ class Record(BaseModel):
     """Version of the package that brings the method."""
     fidelity: Fidelity | None = None
     dataset: str
+    """The name a leaderboard section carries: the dataset's name, with the parameters that tell it from its siblings."""
+    dataset_name: str = ""
+    """Registered name of the dataset."""
     dataset_params: dict[str, Any]
     dataset_fingerprint: str | None = None
     """Digest of the samples actually fed, with their split."""
@@ -147,6 +150,8 @@ class Record(BaseModel):
     reason: str = ""
     """Why the cell is not `done`; empty otherwise."""
     selection_rule: str = ""
+    split_rule: str = ""
+    """Where the validation split comes from."""
     selected_epoch: int | None = None
     train_accuracy: float | None = None
     val_accuracy: float | None = None
@@ -172,6 +177,8 @@ class Record(BaseModel):
     energy_nj: dict[str, float | None] = Field(default_factory=dict)
     ann_twin_energy_nj: dict[str, float | None] = Field(default_factory=dict)
     energy: dict[str, EnergyEstimate] = Field(default_factory=dict)
+    ran_because: list[str] = Field(default_factory=list)
+    """What differed from the record this one replaced; empty at a first run."""
     notes: list[str] = Field(default_factory=list)
     """Sentences that a reader of the row must know."""
     curve: list[Epoch] = Field(default_factory=list)

@@ -38,11 +38,18 @@ class Entry(NamedTuple):
 
 
 @cache
+def own_version() -> str:
+    """Version of the installed snn5bench; `uninstalled` where it runs from a bare checkout."""
+    try:
+        return metadata.version("snn5bench")
+    except metadata.PackageNotFoundError:
+        return "uninstalled"
+
+
+@cache
 def entries(kind: Kind) -> dict[str, Entry]:
     """Every registered name of a kind; our own plain, a plugin's as `package/name`. Imports no plugin."""
-    from snn5bench import __version__
-
-    found = {name: Entry(name, target, "snn5bench", __version__) for name, target in BUILTIN[kind].items()}
+    found = {name: Entry(name, target, "snn5bench", own_version()) for name, target in BUILTIN[kind].items()}
     for point in metadata.entry_points(group=f"snn5bench.{kind}"):
         dist = point.dist
         package, version = (dist.name, dist.version) if dist is not None else ("unknown", "")

@@ -1,0 +1,227 @@
+"""The verbs, in the order of the work. Each parses, calls, prints; what it does not need it does not import."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from snn5bench.errors import BenchError, ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=(
+        "A benchmark and reproducibility harness for spiking neural networks."
+    ),
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="What data are here, what is missing, and whether it is whole.")
+app.add_typer(data_app, name="data")
+
+SuiteArg = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of its YAML file.")]
+SuitesDir = Annotated[Path, typer.Option("--suites", metavar="DIR", help="Where suites are looked for.")]
+ResultsDir = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where records and leaderboards are.")]
+Only = Annotated[
+    str | None, typer.Option("--only", metavar="PATTERN", help="Only rows whose method matches, like 'glif*'.")
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="Only these seeds.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+SUITES, RESULTS = Path("suites"), Path("results")
+
+
+def main() -> None:
+    """Entry point: a user's mistake is a message and exit code 2, never a traceback."""
+    try:
+        app()
+    except BenchError as error:
+        typer.echo(
+            f"snn5bench: {error}" if len(error.problems) == 1 else f"snn5bench: {len(error.problems)} mistakes",
+            err=True,
+        )
+        for problem in error.problems if len(error.problems) > 1 else ():
+            typer.echo(f"  {problem}", err=True)
+        sys.exit(ExitCode.USER_ERROR)
+    except KeyboardInterrupt:
+        typer.echo("snn5bench: interrupted; every cell that had ended is kept, run again to go on", err=True)
+        sys.exit(130)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _load(suite: str, suites: Path, results: Path, only: str | None = None, seeds: str | None = None):  # type: ignore[no-untyped-def]
+    from snn5bench.expand import read, select
+    from snn5bench.store import Store
+    from snn5bench.suite import find
+
+    loaded, planned = read(find(suite, suites))
+    return loaded, select(planned, only, seeds), Store(results, loaded.name)
+
+
+@app.command()
+def plan(
+    suite: SuiteArg,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes that the estimate assumes.")] = 0,
+    only: Only = None,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Say for each cell: run, cached, incompatible, needs data, not installed; with the reason and the minutes."""
+    from snn5bench import views
+    from snn5bench.plan import Planner
+
+    _, planned, store = _load(suite, suites, results, only, seeds)
+    planner = Planner(store, store.records())
+    steps = [planner.step(p) for p in planned]
+    views.print_plan(steps, jobs or _cores(), _console(), as_json)
+
+
+@app.command()
+def run(
+    suite: SuiteArg,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")] = 0,
+    runner: Annotated[str, typer.Option("--runner", help="serial or processes.")] = "processes",
+    only: Only = None,
+    seeds: Seeds = None,
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Log each cell to MLflow.")] = True,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Run the cells that are not cached. Stop it at any time: what had ended is kept."""
+    from snn5bench import run as driver
+    from snn5bench import views
+    from snn5bench.errors import did_you_mean
+    from snn5bench.progress import Display
+    from snn5bench.tracking import MlflowTracker, NoTracker
+
+    if runner not in ("serial", "processes"):
+        raise BenchError(f"no runner is called '{runner}'", "--runner", did_you_mean(runner, ["serial", "processes"]))
+    loaded, planned, store = _load(suite, suites, results, only, seeds)
+    console = _console()
+    tracker = MlflowTracker(loaded.name) if track else NoTracker()
+    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores())  # type: ignore[arg-type]
+    views.print_summary(loaded.name, summary, console)
+
+
+@app.command()
+def report(
+    suite: SuiteArg,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Also write PDF, SVG, PNG and LaTeX.")
+    ] = None,
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Write leaderboard.md, leaderboard.csv and leaderboard.html from stored records alone, and print the table."""
+    from snn5bench import publish
+
+    loaded, planned, store = _load(suite, suites, results)
+    publish.leaderboard(loaded, planned, store, _console(), figures, as_json)
+
+
+@app.command()
+def compare(
+    suite: SuiteArg,
+    baseline: Annotated[Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with this file.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Also write it for a pull request.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write it as JUnit XML.")] = None,
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Compare today's records with the locked ones: better, same, worse or cannot tell, for each row."""
+    from snn5bench import gate
+
+    loaded, planned, store = _load(suite, suites, results)
+    code = gate.compare_suite(loaded, planned, store, baseline, _console(), markdown, junit, as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def reproduce(
+    row: Annotated[str, typer.Argument(metavar="ROW", help="METHOD@DATASET, as the leaderboard names it.")],
+    suite: Annotated[str, typer.Option("--suite", help="The suite whose leaderboard has the row.")] = "bundled",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")] = 0,
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Run the cells of one row again: bit-equal, within the seed interval, or differs; with the environment's diff."""
+    from snn5bench import reproduce as again
+
+    _, planned, store = _load(suite, suites, results)
+    raise typer.Exit(again.reproduce_row(row, planned, store, jobs or _cores(), _console(), as_json))
+
+
+@app.command()
+def why(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="METHOD@DATASET#SEED, or the start of such names.")],
+    suite: Annotated[str, typer.Option("--suite", help="The suite of the cell.")] = "bundled",
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Say what made a cell run or hit: code, config, data or environment, each named."""
+    from snn5bench import views
+    from snn5bench.expand import matching
+    from snn5bench.plan import Planner
+
+    _, planned, store = _load(suite, suites, results)
+    planner = Planner(store, store.records())
+    found = matching(planned, cell)
+    views.print_why([(planner.step(p), store.last_of(p.cell)) for p in found], _console(), as_json)
+
+
+@app.command()
+def lock(suite: SuiteArg, suites: SuitesDir = SUITES, results: ResultsDir = RESULTS) -> None:
+    """Make today's records the baseline that `compare` reads."""
+    from snn5bench import gate
+
+    loaded, planned, store = _load(suite, suites, results)
+    gate.lock_suite(loaded, planned, store, _console())
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """Every dataset: licence, shape, and whether it is made, can be made, or must be brought."""
+    from snn5bench import views
+
+    views.print_datasets(_console(), as_json)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    suite: SuiteArg,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", metavar="FILE", help="Write what was fed as JSON.")
+    ] = None,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Make the data of a suite, and write their fingerprints."""
+    from snn5bench import views
+    from snn5bench.progress import Display
+    from snn5bench.run import prepare_data
+
+    _, planned, _ = _load(suite, suites, results)
+    prepare_data([p.cell for p in planned], Display(_console()))
+    if manifest is not None:
+        views.write_manifest(planned, manifest)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

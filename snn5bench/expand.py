@@ -1,0 +1,304 @@
+"""A suite's file into cells; all its mistakes are raised in one error, each with its line and key."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from snn5bench import registry
+from snn5bench.cell import Cell
+from snn5bench.contracts.dataset import DatasetSpec
+from snn5bench.contracts.params import Params
+from snn5bench.errors import BenchError, Problem, did_you_mean
+from snn5bench.record import TwinKind
+from snn5bench.suite import DatasetBlock, MethodBlock, Pairs, Suite
+from snn5bench.yamlfile import YamlFile
+
+
+class PlannedCell(BaseModel):
+    """A cell, and why the suite says that it does not run (empty where it does)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cell: Cell
+    spec: DatasetSpec
+    incompatible: str = ""
+
+
+class _Variant(BaseModel):
+    """One point of a grid: its label and its parameters as stated (not yet resolved)."""
+
+    block: MethodBlock | DatasetBlock
+    index: int
+    """Place of the block in its list."""
+    label: str
+    stated: dict[str, Any]
+
+    def matches(self, pattern: str) -> bool:
+        return any(fnmatchcase(name, pattern) for name in (self.label, self.block.name, self.block.label or self.label))
+
+
+def read(path: Path) -> tuple[Suite, list[PlannedCell]]:
+    """Read a suite and expand it. All mistakes of the file are raised in one error, each with line and key."""
+    file = YamlFile.read(path)
+    data = {"name": path.stem, **file.data}
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        partial = _Expansion(None, file, file.problems(error, Suite))
+        partial.check_blocks(_whole(MethodBlock, data.get("methods")), _whole(DatasetBlock, data.get("datasets")))
+        raise BenchError(file.by_line(partial.problems)) from None
+    expansion = _Expansion(suite, file, [])
+    cells = list(expansion.cells())
+    if expansion.problems:
+        raise BenchError(file.by_line(expansion.problems))
+    return suite, cells
+
+
+Blocks = list[tuple[int, MethodBlock | DatasetBlock]]
+
+
+def _whole(schema: type[MethodBlock] | type[DatasetBlock], raw: Any) -> Blocks:
+    """The blocks of a broken file that are whole, with their places, so that their names can be checked all the same."""
+    blocks: Blocks = []
+    for index, value in enumerate(raw if isinstance(raw, list) else ()):
+        with suppress(ValidationError):
+            blocks.append((index, schema.model_validate({"name": value} if isinstance(value, str) else value)))
+    return blocks
+
+
+def select(planned: Sequence[PlannedCell], only: str | None, seeds: str | None) -> list[PlannedCell]:
+    """The cells whose method matches `only` and whose seed is among `seeds` (`0,1,2`)."""
+    wanted: set[int] | None = None
+    if seeds is not None:
+        try:
+            wanted = {int(word) for word in seeds.split(",")}
+        except ValueError:
+            raise BenchError(
+                f"'{seeds}' is not a list of seeds", "--seeds", "write numbers with commas, like 0,1,2"
+            ) from None
+    kept = [p for p in planned if wanted is None or p.cell.seed in wanted]
+    if only is not None:
+        kept = [p for p in kept if fnmatchcase(p.cell.variant, only) or fnmatchcase(p.cell.method, only)]
+    if not kept:
+        known = sorted({p.cell.variant for p in planned})
+        raise BenchError(
+            "no cell of this suite matches", f"--only {only} --seeds {seeds}", did_you_mean(only or "", known)
+        )
+    return kept
+
+
+def matching(planned: Sequence[PlannedCell], name: str) -> list[PlannedCell]:
+    """The cells whose label (`METHOD@DATASET#SEED`) is `name`, or else begins with it."""
+    found = [p for p in planned if name in (p.cell.label, p.cell.row)] or [
+        p for p in planned if p.cell.label.startswith(name)
+    ]
+    if not found:
+        raise BenchError(f"no cell is called '{name}'", "CELL", did_you_mean(name, {p.cell.label for p in planned}))
+    return found
+
+
+class _Expansion:
+    """Expands a suite that fits the schema; what only the registry can know is checked here."""
+
+    def __init__(self, suite: Suite | None, file: YamlFile, problems: list[Problem]) -> None:
+        self._suite, self.file, self.problems = suite, file, problems
+
+    @property
+    def suite(self) -> Suite:
+        """The suite; there is none while a file that does not fit the schema is searched for further mistakes."""
+        assert self._suite is not None
+        return self._suite
+
+    def check_blocks(self, methods: Blocks, datasets: Blocks) -> tuple[list[_Variant], list[_Variant]]:
+        """Names, grids and parameters of all blocks; what is wrong goes to `problems`."""
+        rows = self._variants("methods", methods), self._variants("datasets", datasets)
+        for row in rows[1]:
+            self._dataset(row)
+        for row in rows[0]:
+            self._params(registry.load("methods", row.block.name).Params, row, row.stated, ("methods", row.index))
+        return rows
+
+    def cells(self) -> Iterator[PlannedCell]:
+        """The cells of a suite without mistakes."""
+        methods, datasets = self.check_blocks(list(enumerate(self.suite.methods)), list(enumerate(self.suite.datasets)))
+        self._patterns(methods, datasets)
+        if self.problems:
+            return
+        baseline = self._baseline(methods)
+        for dataset in datasets:
+            made = self._dataset(dataset)
+            if made is None:
+                continue
+            dataset_params, spec = made
+            for method in methods:
+                params = self._method_params(method, dataset)
+                if params is None:
+                    continue
+                reason = self._incompatible(method, dataset, params, spec)
+                for twin in self._twins(method, dataset, spec, baseline):
+                    for seed in self.suite.seeds:
+                        cell = self._cell(method, dataset, params, dataset_params, twin, seed)
+                        if cell is not None:
+                            yield PlannedCell(cell=cell, spec=spec, incompatible=reason)
+
+    def _baseline(self, methods: list[_Variant]) -> _Variant:
+        wanted = self.suite.baseline
+        if wanted is None:
+            return methods[0]
+        return next(m for m in methods if m.matches(wanted))
+
+    def _variants(self, part: str, blocks: Blocks) -> list[_Variant]:
+        kind: registry.Kind = "methods" if part == "methods" else "datasets"
+        variants: list[_Variant] = []
+        for index, block in blocks:
+            at = (part, index)
+            try:
+                registry.entry(kind, block.name)
+            except BenchError as error:
+                found = error.problems[0]
+                self._problem(found.what, (*at, "name"), found.do)
+                continue
+            for name in sorted(block.grid.keys() & block.params.keys()):
+                self._problem(f"'{name}' is both fixed and in the grid", (*at, "grid", name), "keep one of the two")
+            names = list(block.grid)
+            for values in itertools.product(*block.grid.values()):
+                point = dict(zip(names, values, strict=True))
+                tail = ",".join(f"{key}={_short(value)}" for key, value in point.items())
+                label = (block.label or block.name) + (f"[{tail}]" if tail else "")
+                if any(label == other.label for other in variants):
+                    self._problem(f"two {part} are called '{label}'", at, "give one of them a `label`")
+                variants.append(_Variant(block=block, index=index, label=label, stated={**block.params, **point}))
+        return variants
+
+    def _patterns(self, methods: list[_Variant], datasets: list[_Variant]) -> None:
+        """Every pattern must match something, else it is a typing mistake."""
+
+        def check(pattern: str, rows: list[_Variant], at: tuple[str | int, ...], word: str) -> None:
+            if rows and pattern != "temporal" and not any(row.matches(pattern) for row in rows):
+                known = [row.label for row in rows] + [row.block.name for row in rows]
+                self._problem(f"'{pattern}' matches no {word} of this suite", at, did_you_mean(pattern, known))
+
+        for twin in ("notd", "sdbp", "shuffled"):
+            pairs: Pairs | None = getattr(self.suite.twins, twin)
+            for i, pattern in enumerate(pairs.methods if pairs else ()):
+                check(pattern, methods, ("twins", twin, "methods", i), "method")
+            for i, pattern in enumerate(pairs.datasets if pairs else ()):
+                check(pattern, datasets, ("twins", twin, "datasets", i), "dataset")
+        for i, pair in enumerate(self.suite.incompatible):
+            check(pair.method, methods, ("incompatible", i, "method"), "method")
+            check(pair.dataset, datasets, ("incompatible", i, "dataset"), "dataset")
+        for i, block in enumerate(self.suite.methods):
+            for pattern in (*block.on, *block.budget):
+                part = "on" if pattern in block.on else "budget"
+                check(pattern, datasets, ("methods", i, part, pattern), "dataset")
+        if self.suite.baseline is not None:
+            check(self.suite.baseline, methods, ("baseline",), "method")
+
+    def _dataset(self, dataset: _Variant) -> tuple[dict[str, Any], DatasetSpec] | None:
+        at = ("datasets", dataset.index)
+        cls = registry.load("datasets", dataset.block.name)
+        params = self._params(cls.Params, dataset, dataset.stated, at)
+        if params is None:
+            return None
+        try:
+            return params.model_dump(mode="json"), cls(params).spec()
+        except BenchError as error:
+            self._problem(error.problems[0].what, at, error.problems[0].do)
+            return None
+
+    def _method_params(self, method: _Variant, dataset: _Variant) -> Params | None:
+        assert isinstance(method.block, MethodBlock)
+        stated = dict(method.stated)
+        for pattern, more in method.block.on.items():
+            if dataset.matches(pattern):
+                stated.update(more)
+        at = ("methods", method.index)
+        return self._params(registry.load("methods", method.block.name).Params, method, stated, at)
+
+    def _params(self, schema: type[Params], row: _Variant, stated: dict[str, Any], at: tuple[str | int, ...]) -> Any:
+        try:
+            return schema.model_validate(stated)
+        except ValidationError as error:
+            inner = "grid" if row.block.grid else "params"
+            for problem in self.file.problems(
+                error, schema, (*at, "params"), (*at, "grid"), (*at, "on"), fallback=(*at, inner)
+            ):
+                if problem not in self.problems:
+                    self.problems.append(problem)
+            return None
+
+    def _incompatible(self, method: _Variant, dataset: _Variant, params: Any, spec: DatasetSpec) -> str:
+        for pair in self.suite.incompatible:
+            if method.matches(pair.method) and dataset.matches(pair.dataset):
+                return pair.reason
+        verdict = registry.load("methods", method.block.name)(params).supports(spec)
+        return "" if verdict else verdict.reason
+
+    def _twins(self, method: _Variant, dataset: _Variant, spec: DatasetSpec, baseline: _Variant) -> Iterator[TwinKind]:
+        yield "none"
+        twins = self.suite.twins
+        shuffled = twins.shuffled
+        if shuffled is None and "shuffled" not in twins.model_fields_set:
+            shuffled = Pairs(methods=[baseline.label], datasets=["temporal"])
+        kinds: tuple[tuple[TwinKind, Pairs | None], ...] = (
+            ("notd", twins.notd),
+            ("sdbp", twins.sdbp),
+            ("shuffled", shuffled),
+        )
+        for kind, pairs in kinds:
+            if pairs is None or not any(method.matches(p) or p == method.label for p in pairs.methods):
+                continue
+            if any(spec.temporal if p == "temporal" else dataset.matches(p) for p in pairs.datasets):
+                yield kind
+
+    def _cell(
+        self,
+        method: _Variant,
+        dataset: _Variant,
+        params: Params,
+        dataset_params: dict[str, Any],
+        twin: TwinKind,
+        seed: int,
+    ) -> Cell | None:
+        assert isinstance(method.block, MethodBlock)
+        assert isinstance(dataset.block, DatasetBlock)
+        budget: dict[str, int] = {}
+        own = [block for pattern, block in method.block.budget.items() if dataset.matches(pattern)]
+        for block in (self.suite.budget, dataset.block.budget, *own):
+            budget.update(block.model_dump(exclude_none=True))
+        for name in ("epochs", "batch_size"):
+            if name not in budget:
+                self._problem(
+                    f"no budget sets `{name}` for {method.label} on {dataset.label}", ("budget",), f"add `{name}`"
+                )
+        if self.problems:
+            return None
+        return Cell(
+            suite=self.suite.name,
+            method=method.block.name,
+            variant=method.label,
+            method_params=params.model_dump(mode="json"),
+            dataset=dataset.block.name,
+            dataset_variant=dataset.label,
+            dataset_params=dataset_params,
+            twin=twin,
+            seed=seed,
+            record_peeking=self.suite.record_peeking,
+            **budget,
+        )
+
+    def _problem(self, what: str, at: tuple[str | int, ...], do: str) -> None:
+        problem = Problem(what, self.file.place(at), do)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _short(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,35 @@
+"""Which kernels run: numba's, or the plain torch loops that are their oracle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numba
+import torch
+from torch import Tensor
+
+Backend = Literal["numba", "torch"]
+
+jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"}
+)
+"""Compiles a kernel. The flags change rounding inside the kernel only: the process's own are left alone."""
+
+
+def backend() -> Backend:
+    """`numba` (the default) or `torch`, as the environment variable SNN5BENCH_KERNELS says at this moment."""
+    name = os.environ.get("SNN5BENCH_KERNELS", "numba")
+    if name == "numba":
+        return "numba"
+    if name == "torch":
+        return "torch"
+    raise ValueError(f"SNN5BENCH_KERNELS is '{name}': it must be 'numba' or 'torch'")
+
+
+def compiled(*tensors: Tensor) -> bool:
+    """Whether these tensors go to the numba kernels: float32 or float64 on the CPU, with that backend chosen."""
+    return backend() == "numba" and all(
+        x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) for x in tensors
+    )

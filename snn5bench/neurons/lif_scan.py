@@ -1,0 +1,104 @@
+"""The LIF recurrence over a whole sequence as one op.
+
+State between steps is a single `carry` c, what the past adds to the next input:
+
+    v[t] = c[t-1] + x[t],   y[t] = H(v[t] - theta),
+    c[t] = d v[t] (1 - y[t])          hard reset
+    c[t] = d v[t] - theta y[t]        soft reset
+
+which is v <- d v (1 - y) + x and v <- d v - theta y + x with c[-1] = 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.kernels import lif_backward, lif_forward
+from snn5bench.neurons.surrogate import Surrogate
+
+
+class LifConstants(NamedTuple):
+    """What a LIF layer does not learn."""
+
+    decay: float
+    threshold: float
+    hard: bool
+    """Hard reset to zero, else soft reset by the threshold."""
+    detach_reset: bool
+    """No gradient through the reset's spike."""
+    through_time: bool
+    """Gradient through the carry (STBP); without it, SDBP."""
+
+
+def lif_scan(x: Tensor, carry: Tensor | None, constants: LifConstants, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
+    """Spikes `[T, B, N]` and the last carry `[B, N]` for the input current `x` `[T, B, N]`; `carry` None is zero."""
+    if carry is None:
+        carry = x.new_zeros(x.shape[1:])
+    if compiled(x, carry):
+        return _LifScan.apply(x, carry, constants, surrogate)
+    return lif_loop(x, carry, constants, surrogate)
+
+
+def lif_loop(x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surrogate) -> tuple[Tensor, Tensor]:
+    """The oracle: the same recurrence as a plain torch loop, differentiated by autograd."""
+    decay, threshold, hard, detach_reset, through_time = constants
+    spikes = []
+    for x_t in x:
+        v = (carry if through_time else carry.detach()) + x_t
+        y = surrogate(v - threshold)
+        spikes.append(y)
+        reset = y.detach() if detach_reset else y
+        carry = decay * v * (1 - reset) if hard else decay * v - threshold * reset
+    return torch.stack(spikes), carry if through_time else carry.detach()
+
+
+class _LifScan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surrogate
+    ) -> tuple[Tensor, Tensor]:
+        real = np.float32 if x.dtype == torch.float32 else np.float64
+        flat = x.reshape(len(x), -1).numpy() if x.is_contiguous() else x.contiguous().view(len(x), -1).numpy()
+        membrane, spikes = np.empty_like(flat), torch.empty(x.shape, dtype=x.dtype)
+        last = carry.clone(memory_format=torch.contiguous_format)
+        lif_forward(
+            flat, last.view(-1).numpy(), real(constants.decay), real(constants.threshold), constants.hard,
+            membrane, spikes.view(len(x), -1).numpy(),
+        )  # fmt: skip
+        ctx.membrane, ctx.constants, ctx.surrogate = membrane, constants, surrogate
+        ctx.set_materialize_grads(False)
+        return spikes, last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor, Tensor, None, None]:
+        v, constants, surrogate = ctx.membrane, ctx.constants, ctx.surrogate
+        real = v.dtype.type
+        shape = g_spikes.shape if g_spikes is not None else (len(v), *g_last.shape)  # type: ignore[union-attr]
+        dtype = torch.float32 if real is np.float32 else torch.float64
+        if g_spikes is None:
+            g_spikes = torch.zeros(shape, dtype=dtype)
+        g_carry = torch.zeros(shape[1:], dtype=dtype) if g_last is None else g_last.clone(
+            memory_format=torch.contiguous_format
+        )  # fmt: skip
+        g_x = torch.empty(shape, dtype=dtype)
+        lif_backward(
+            same_each_step(g_spikes), v, g_carry.view(-1).numpy(), real(constants.decay), real(constants.threshold),
+            constants.hard, not constants.detach_reset, constants.through_time,
+            surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()), g_x.view(len(v), -1).numpy(),
+        )  # fmt: skip
+        return g_x, g_carry if constants.through_time else torch.zeros_like(g_carry), None, None
+
+
+def same_each_step(x: Tensor) -> np.ndarray:
+    """`[T, B, N]` as `[T, B*N]`, or as `[1, B*N]` where it is one frame expanded over time (a summed read-out's
+    gradient): the kernels then read the one frame."""
+    if x.stride(0) == 0:
+        x = x[:1]
+    return x.contiguous().view(len(x), -1).numpy()

@@ -1,0 +1,115 @@
+"""Connections that skip layers, steps or both: TSkips-style, and ordinary recurrence as a special case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from snn5bench.contracts.inputs import BatchInput
+from snn5bench.neurons.neuron import Time
+from snn5bench.neurons.synapses import Synapses
+
+Mix = Literal["add", "convex"]
+
+
+class SkipSpec(NamedTuple):
+    """A connection from the output of layer `src` to the current of layer `dst`, `delay` steps later.
+
+    Layer 0 is the input, 1..L are the hidden layers, L + 1 is the read-out. `src < dst` is a forward connection
+    (delay >= 0; 0 is a plain skip), `src >= dst` a backward one (delay >= 1; 1 within a layer is ordinary recurrence).
+    """
+
+    src: int
+    dst: int
+    delay: int
+
+    @property
+    def backward(self) -> bool:
+        """Whether it closes a loop."""
+        return self.src >= self.dst
+
+    def check(self, layers: int) -> None:
+        """Raise ValueError where it cannot exist in a network of `layers` hidden layers."""
+        if not 0 <= self.src <= layers:
+            raise ValueError(f"skip {tuple(self)}: the source must be 0 (input) to {layers} (last hidden layer)")
+        if not 1 <= self.dst <= layers + 1:
+            raise ValueError(
+                f"skip {tuple(self)}: the target must be 1 (first hidden layer) to {layers + 1} (read-out)"
+            )
+        if self.delay < 0:
+            raise ValueError(f"skip {tuple(self)}: a negative delay would need the future")
+        if self.backward and self.delay == 0:
+            raise ValueError(f"skip {tuple(self)}: a backward connection needs a delay of at least 1 step")
+
+
+class Skip(nn.Module):
+    """One connection with its projection W_c (`Synapses` without bias, or the identity) and its learned scalar alpha.
+
+        add:     I + alpha W_c s[t - delay]
+        convex:  (1 - alpha) I + alpha W_c s[t - delay]
+
+    I is the current before it; several connections into one layer are applied in the order given. alpha is a free real
+    number that starts at 1 (add) or 0.5 (convex). Before the first delayed spike arrives, s is zero.
+    """
+
+    def __init__(self, spec: SkipSpec, n_src: int, n_dst: int, project: bool = True, mix: Mix = "add") -> None:
+        super().__init__()
+        self.spec, self.mix_form = spec, mix
+        if not project and (spec.src == 0 or n_src != n_dst):
+            raise ValueError(f"skip {tuple(spec)}: without projection it must join two hidden layers of equal size")
+        if mix not in ("add", "convex"):
+            raise ValueError(f"mix must be 'add' or 'convex', got '{mix}'")
+        self.projection = Synapses(n_src, n_dst, bias=False, spiking=spec.src > 0) if project else None
+        self.alpha = nn.Parameter(torch.tensor(1.0 if mix == "add" else 0.5))
+
+    def project(self, spikes: BatchInput) -> Tensor:
+        """W_c s."""
+        if self.projection is not None:
+            return self.projection(spikes)
+        assert isinstance(spikes, Tensor)
+        return spikes
+
+    def lives(self, time: Time) -> bool:
+        """Whether the connection exists in this time mode: without temporal dynamics, nothing arrives later."""
+        return time != "notd" or self.spec.delay == 0
+
+    def mix(self, current: Tensor, late: Tensor | None) -> Tensor:
+        """Mix `late` (the last steps of the delayed current; None: nothing has arrived) into `current` `[T, B, N]`."""
+        kept = current if self.mix_form == "add" else (1 - self.alpha) * current
+        if late is None:
+            return kept
+        missing = len(current) - len(late)
+        late = self.alpha * late
+        if missing:
+            late = torch.cat([late.new_zeros(missing, *late.shape[1:]), late])
+        return kept + late
+
+    def extra_repr(self) -> str:
+        """Ends, delay and mix."""
+        return f"{self.spec.src} -> {self.spec.dst}, delay={self.spec.delay}, mix={self.mix_form}"
+
+
+class Track:
+    """What a layer has sent so far, as consecutive chunks."""
+
+    def __init__(self, chunks: Sequence[Tensor] = ()) -> None:
+        self.chunks = list(chunks)
+
+    def window(self, start: int, stop: int) -> Tensor | None:
+        """Steps `start..stop-1`, without those before 0; None where none is left."""
+        pieces, at = [], 0
+        for chunk in self.chunks:
+            a, b = max(start - at, 0), min(stop - at, len(chunk))
+            if a < b:
+                pieces.append(chunk[a:b] if b - a < len(chunk) else chunk)
+            at += len(chunk)
+        if not pieces:
+            return None
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def whole(self) -> Tensor:
+        """All steps."""
+        return self.chunks[0] if len(self.chunks) == 1 else torch.cat(self.chunks)

@@ -1,0 +1,50 @@
+"""Synapses: a linear layer on spike trains that does no work where there is no spike."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snn5bench.contracts.inputs import BatchInput, Events, Repeated
+from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.gather import gather_events, gather_spikes
+
+
+class Synapses(nn.Linear):
+    """An `nn.Linear` over `[T, B, C] -> [T, B, N]` that also takes `Events` and `Repeated`.
+
+    * `Events`: weight rows are gathered in the forward pass and the weight gradient scattered in the backward pass;
+      the dense input never exists. Events carry no gradient.
+    * `Repeated`: the frame is multiplied once and the current expanded over the steps.
+    * `spiking=True` promises that a tensor input holds zeros and ones only (the spikes of a layer before): it is then
+      gathered as well, whatever its density, so that a sample's result does not depend on its batch.
+    * any other tensor: a matrix product.
+    """
+
+    def __init__(self, channels: int, neurons: int, bias: bool = True, spiking: bool = False) -> None:
+        super().__init__(channels, neurons, bias=bias)
+        self.spiking = spiking
+
+    def forward(self, x: BatchInput) -> Tensor:
+        """Current `[T, B, N]`."""
+        if isinstance(x, Repeated):
+            return F.linear(x.frame.to(self.weight.dtype), self.weight, self.bias).expand(x.T, -1, -1)
+        if isinstance(x, Events):
+            if compiled(self.weight):
+                return gather_events(x, self.weight, self.bias)
+            x = x.dense().to(self.weight)
+        if self.spiking and compiled(x, self.weight):
+            return gather_spikes(x, self.weight, self.bias)
+        return F.linear(x, self.weight, self.bias)
+
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        """Multiply weights and bias by `factor`."""
+        self.weight.mul_(factor)
+        if self.bias is not None:
+            self.bias.mul_(factor)
+
+    def extra_repr(self) -> str:
+        """Sizes, and whether inputs are spikes."""
+        return f"{super().extra_repr()}, spiking={self.spiking}"

@@ -1,0 +1,128 @@
+"""What a run would do with each cell, with the reason, and how long it may take."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from snn5bench import environment, keys, registry
+from snn5bench.cell import Cell, KeyParts, differences
+from snn5bench.contracts.dataset import Dataset
+from snn5bench.data.cache import meta_of
+from snn5bench.data.packed import Meta
+from snn5bench.expand import PlannedCell
+from snn5bench.record import Record, Status
+from snn5bench.store import Store, identity_of
+
+
+class State(StrEnum):
+    """What happens to a cell."""
+
+    RUN = "run"
+    CACHED = "cached"
+    INCOMPATIBLE = "incompatible"
+    NEEDS_DATA = "needs data"
+    NOT_INSTALLED = "not installed"
+
+
+class Step(BaseModel):
+    """One cell of a plan."""
+
+    cell: Cell
+    state: State
+    reason: str
+    key: str | None = None
+    """None where the data are not here yet, so that the key cannot be known."""
+    because: list[str] = []
+    """What changed since the stored record."""
+    minutes: float | None = None
+    """Estimate from earlier records of this machine; None where there is none."""
+    memory_bytes: int | None = None
+
+
+def make_dataset(cell: Cell) -> Dataset:
+    """The dataset of a cell, under its parameters."""
+    cls = registry.load("datasets", cell.dataset)
+    return cls(cls.Params.model_validate(cell.dataset_params))
+
+
+class Planner:
+    """Plans the cells of one suite against one store; datasets are looked up once."""
+
+    def __init__(self, store: Store, records: Sequence[Record]) -> None:
+        self.store = store
+        self.by_identity = {identity_of(r): r for r in records}
+        cpu = environment.cpu_name()
+        self.done = [r for r in records if r.status is Status.DONE and r.environment and r.environment.cpu == cpu]
+        self._data: dict[str, tuple[Meta | None, str]] = {}
+
+    def step(self, planned: PlannedCell) -> Step:
+        """What would happen to one cell."""
+        cell = planned.cell
+        if planned.incompatible:
+            return Step(cell=cell, state=State.INCOMPATIBLE, reason=planned.incompatible)
+        meta, missing = self._look_up(cell)
+        old = self.by_identity.get(cell.identity)
+        if missing:
+            return Step(cell=cell, state=State.NEEDS_DATA, reason=missing)
+        estimate = {"minutes": self._minutes(cell), "memory_bytes": self._memory(cell)}
+        if meta is None:
+            return Step(cell=cell, state=State.RUN, reason="its data will be made first", **estimate)
+        parts = keys.parts_of(cell, meta.fingerprint, meta.transform)
+        key = parts.key()
+        if old is None:
+            return Step(cell=cell, state=State.RUN, reason="no record yet", key=key, **estimate)
+        if old.key != key:
+            because = differences(old.key_parts, parts.model_dump(mode="json"))
+            reason = because[0] if len(because) == 1 else f"{len(because)} changes: {'; '.join(because[:3])}"
+            return Step(cell=cell, state=State.RUN, reason=reason, key=key, because=because, **estimate)
+        if old.status is Status.DONE:
+            return Step(cell=cell, state=State.CACHED, reason="nothing changed", key=key)
+        if old.status is Status.INCOMPATIBLE:
+            return Step(cell=cell, state=State.INCOMPATIBLE, reason=old.reason, key=key)
+        return Step(
+            cell=cell, state=State.RUN, reason=f"it {old.status.value} last time: {old.reason}", key=key, **estimate
+        )
+
+    def parts(self, cell: Cell) -> KeyParts | None:
+        """What the cell's key is made of today; None without its data."""
+        meta, _ = self._look_up(cell)
+        return None if meta is None else keys.parts_of(cell, meta.fingerprint, meta.transform)
+
+    def _look_up(self, cell: Cell) -> tuple[Meta | None, str]:
+        at = f"{cell.dataset} {sorted(cell.dataset_params.items())}"
+        if at not in self._data:
+            dataset = make_dataset(cell)
+            meta = meta_of(dataset)
+            verdict = dataset.available() if meta is None else None
+            self._data[at] = (meta, "" if verdict is None or verdict.ok else verdict.reason)
+        return self._data[at]
+
+    def _minutes(self, cell: Cell) -> float | None:
+        """Median over this machine's records of the same row, else of the same dataset and budget."""
+        same = [r for r in self.done if (r.variant, r.dataset, r.twin) == cell.identity[:3]]
+        near = same or [
+            r for r in self.done if r.dataset == cell.dataset_variant and r.budget.get("epochs") == cell.epochs
+        ]
+        seconds = [(r.train_seconds or 0.0) + (r.eval_seconds or 0.0) for r in near]
+        return round(statistics.median(seconds) / 60, 3) if seconds else None
+
+    def _memory(self, cell: Cell) -> int | None:
+        sizes = [r.peak_memory_bytes for r in self.done if r.dataset == cell.dataset_variant and r.peak_memory_bytes]
+        return max(sizes) if sizes else None
+
+
+def total_minutes(steps: Sequence[Step], jobs: int) -> float | None:
+    """Wall minutes for all cells to run, or None where no record tells about any of them. Cells without an estimate are
+    counted as the median of those with one."""
+    runs = [s for s in steps if s.state is State.RUN]
+    known = [s.minutes for s in runs if s.minutes is not None]
+    if not runs:
+        return 0.0
+    if not known:
+        return None
+    typical = statistics.median(known)
+    return sum(s.minutes if s.minutes is not None else typical for s in runs) / max(1, jobs)

@@ -1,0 +1,40 @@
+"""`report`: the leaderboard's files and the table on the terminal, from stored records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from snn5bench.errors import BenchError
+from snn5bench.expand import PlannedCell
+from snn5bench.report import csv, html, markdown
+from snn5bench.report.build import build_table
+from snn5bench.report.table import Table
+from snn5bench.store import Store
+from snn5bench.suite import Suite
+
+
+def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Table:
+    """The leaderboard of a suite's present cells."""
+    records = store.records(p.cell for p in planned)
+    if not records:
+        raise BenchError("there are no records yet", str(store.cells), f"run `snn5bench run {suite.name}` first")
+    files = {record.key: f"cells/{store.path(record).name}" for record in records}
+    return build_table(records, store.correct(records), files=files, suite=suite.name)
+
+
+def leaderboard(
+    suite: Suite, planned: Sequence[PlannedCell], store: Store, console: Console, figures: Path | None, as_json: bool
+) -> None:
+    """Write leaderboard.md, .csv and .html beside the cells, and print the table."""
+    table = table_of(suite, planned, store)
+    files = {"leaderboard.md": markdown.render(table), "leaderboard.csv": csv.render(table), "leaderboard.html": html.render(table)}
+    for name, text in files.items():
+        (store.folder / name).write_text(text, encoding="utf-8")
+    if as_json:
+        print(table.model_dump_json(indent=1))
+        return
+    for name in files:
+        console.print(f"wrote {store.folder / name}", highlight=False)

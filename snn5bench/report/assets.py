@@ -1,0 +1,45 @@
+"""The scripts and styles that a page carries inside, so that it opens without a network."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from functools import cache
+from pathlib import Path
+
+from markupsafe import Markup
+
+
+@cache
+def datatables_js() -> Markup:
+    """DataTables with its extensions as bundled by itables, base64 of an ES module."""
+    import itables.options
+
+    return Markup(b64encode(Path(itables.options.dt_bundle).read_bytes()).decode("ascii"))
+
+
+@cache
+def datatables_css() -> Markup:
+    """The style sheet of that bundle."""
+    import itables.options
+
+    return _inside("style", Path(itables.options.dt_bundle).with_suffix(".css").read_text(encoding="utf-8"))
+
+
+@cache
+def vega_js() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed`."""
+    import vl_convert
+
+    return _inside("script", vl_convert.javascript_bundle(None))
+
+
+def own(name: str) -> Markup:
+    """One of our own files beside the templates."""
+    tag = "style" if name.endswith(".css") else "script"
+    return _inside(tag, (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _inside(tag: str, text: str) -> Markup:
+    if f"</{tag}" in text.lower():
+        raise ValueError(f"this text would end its own <{tag}> element")
+    return Markup(text)

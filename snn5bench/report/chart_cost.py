@@ -1,0 +1,181 @@
+"""Accuracy against what it costs: synaptic operations, energy, sparsity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+from typing import Any
+
+import altair as alt
+
+from snn5bench import stats
+from snn5bench.report.columns import COLUMNS
+from snn5bench.report.palette import NEUTRAL, scales
+from snn5bench.report.table import Row
+
+HEIGHT = 260
+_TEXT = {column.key: column.text for column in COLUMNS}
+_TITLE = {column.key: column.title for column in COLUMNS}
+
+Points = list[dict[str, Any]]
+Layers = alt.LayerChart | alt.FacetChart
+"""What `alt.layer` returns."""
+Drawing = tuple[Layers | None, dict[str, str]]
+"""The chart, None where no row has its data, and the rows left out with the reason."""
+
+
+def split(rows: Sequence[Row], why: Callable[[Row], str]) -> tuple[list[Row], dict[str, str]]:
+    """The rows that can be drawn, and the rest with the reason; a row without accuracy never can."""
+    drawn, left_out = [], {}
+    for row in rows:
+        reason = row.reason or row.accuracy.reason if row.accuracy.mean is None else why(row)
+        if reason:
+            left_out[row.variant] = reason
+        else:
+            drawn.append(row)
+    return drawn, left_out
+
+
+def against_synops(rows: list[Row], names: list[str]) -> Drawing:
+    """Accuracy against synaptic operations, with the Pareto front."""
+    drawn, left_out = split(rows, lambda row: _positive(row.synops_per_sample.value, row.synops_per_sample.reason))
+    if not drawn:
+        return None, left_out
+    cost = [row.synops_per_sample.value or 0.0 for row in drawn]
+    front = stats.pareto(cost, [row.accuracy.mean or 0.0 for row in drawn])
+    points = [_point(row, x, "synops_per_sample", float(on)) for row, x, on in zip(drawn, cost, front, strict=True)]
+    x = alt.X("x:Q").title("synaptic operations per sample").scale(type="log", nice=False, padding=24)
+    line = _front([point for point in points if point["front"]], x)
+    signs = _signs(points, x.axis(format="~s", tickCount=4), "synops_per_sample", names)
+    return alt.layer(line, *signs).properties(height=HEIGHT), left_out
+
+
+def against_energy(rows: list[Row], names: list[str]) -> Drawing:
+    """Accuracy against the range of energy over the models."""
+    drawn, left_out = split(rows, lambda row: _positive(row.energy_nj.low, row.energy_nj.reason or "no energy"))
+    if not drawn:
+        return None, left_out
+    points = []
+    for row, share in zip(drawn, front_share(drawn), strict=True):
+        low, high = row.energy_nj.low or 0.0, row.energy_nj.high or 0.0
+        points.append(_point(row, sqrt(low * high), "energy_nj", share) | {"x_low": low, "x_high": high})
+    x = (
+        alt.X("x:Q")
+        .title("energy per sample, nJ")
+        .scale(type="log", nice=False, padding=24)
+        .axis(format="~s", tickCount=4)
+    )
+    ranges = (
+        alt.Chart(alt.InlineData(values=points))
+        .mark_rule(strokeWidth=1.5)
+        .encode(
+            x=alt.X("x_low:Q"),
+            x2="x_high:Q",
+            y="accuracy:Q",
+            color=_colour(names, legend_of(points)),
+            tooltip=_tips("energy_nj"),
+        )
+    )
+    return alt.layer(ranges, *_signs(points, x, "energy_nj", names)).properties(height=HEIGHT), left_out
+
+
+def front_share(rows: Sequence[Row]) -> list[float]:
+    """1 for a row on the front of accuracy against energy under every model it has, 0.4 under some, 0 under none."""
+    on: list[list[bool]] = [[] for _ in rows]
+    for model in sorted({model for row in rows for model in row.energy_nj.by_model}):
+        having = [i for i, row in enumerate(rows) if model in row.energy_nj.by_model]
+        cost = [rows[i].energy_nj.by_model[model] for i in having]
+        front = stats.pareto(cost, [rows[i].accuracy.mean or 0.0 for i in having])
+        for i, flag in zip(having, front, strict=True):
+            on[i].append(bool(flag))
+    return [1.0 if all(flags) else 0.4 if any(flags) else 0.0 for flags in on]
+
+
+def against_sparsity(rows: list[Row], names: list[str]) -> Drawing:
+    """Accuracy against the share of zero activations."""
+    drawn, left_out = split(rows, lambda row: row.activation_sparsity.reason)
+    if not drawn:
+        return None, left_out
+    share = [100 * (row.activation_sparsity.value or 0.0) for row in drawn]
+    front = stats.pareto([-x for x in share], [row.accuracy.mean or 0.0 for row in drawn])
+    points = [_point(row, x, "activation_sparsity", float(on)) for row, x, on in zip(drawn, share, front, strict=True)]
+    x = alt.X("x:Q").title("zero activations, %").scale(zero=False, padding=24)
+    return alt.layer(*_signs(points, x, "activation_sparsity", names)).properties(height=HEIGHT), left_out
+
+
+def _positive(value: float | None, reason: str) -> str:
+    if value is None:
+        return reason
+    return "" if value > 0 else "it is zero, which a logarithmic axis cannot show"
+
+
+def _point(row: Row, x: float, key: str, front: float) -> dict[str, Any]:
+    accuracy = row.accuracy
+    return {
+        "variant": row.variant,
+        "x": x,
+        "accuracy": 100 * (accuracy.mean or 0.0),
+        "low": 100 * (accuracy.low or 0.0),
+        "high": 100 * (accuracy.high or 0.0),
+        "front": front,
+        "accuracy_text": _TEXT["accuracy"](row),
+        "x_text": _TEXT[key](row),
+    }
+
+
+def _colour(names: list[str], legend: alt.Legend) -> alt.Color:
+    return alt.Color("variant:N").scale(**scales(names)[0]).legend(legend)
+
+
+def _tips(key: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("variant:N", title="Method"),
+        alt.Tooltip("accuracy_text:N", title=_TITLE["accuracy"]),
+        alt.Tooltip("x_text:N", title=_TITLE[key]),
+    ]
+
+
+def _front(points: Points, x: alt.X) -> alt.Chart:
+    return (
+        alt.Chart(alt.InlineData(values=points))
+        .mark_line(interpolate="step-after", strokeDash=[4, 3], color=NEUTRAL, strokeWidth=1.5)
+        .encode(x=x, y="accuracy:Q", order="x:Q")
+    )
+
+
+def _signs(points: Points, x: alt.X, key: str, names: list[str]) -> list[alt.Chart]:
+    base = alt.Chart(alt.InlineData(values=points)).encode(x=x)
+    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, padding=8)
+    colour, shape = scales(names)
+    legend = legend_of(points)
+    bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q", color=_colour(names, legend))
+    signs = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
+        y=y,
+        color=_colour(names, legend),
+        fill=alt.Fill("variant:N").scale(**colour).legend(legend),
+        shape=alt.Shape("variant:N").scale(**shape).legend(legend),
+        fillOpacity=alt.FillOpacity("front:Q").scale(domain=[0, 1], range=[0, 1]).legend(None),
+        tooltip=_tips(key),
+    )
+    return [bars, signs, *_labels(points, x, y)]
+
+
+def _labels(points: Points, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Names beside the signs on the front only: all of them would cover each other. They turn inwards on the right."""
+    middle = (min(point["x"] for point in points) * max(point["x"] for point in points)) ** 0.5
+    layers = []
+    for side in (False, True):
+        named = [point for point in points if point["front"] == 1 and (point["x"] > middle) is side]
+        if not named:
+            continue
+        text = alt.Chart(alt.InlineData(values=named)).mark_text(
+            align="right" if side else "left", dx=-9 if side else 9, dy=-9, fontSize=11
+        )
+        layers.append(text.encode(x=x, y=y, text="variant:N"))
+    return layers
+
+
+def legend_of(points: Points) -> alt.Legend:
+    """The signs of the methods drawn, below the chart."""
+    names = sorted({point["variant"] for point in points})
+    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=125, symbolOpacity=1)

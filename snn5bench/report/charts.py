@@ -1,0 +1,104 @@
+"""Every chart of a table, with its uncertainty, through Altair: the same for the page and for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_sparsity, against_synops
+from snn5bench.report.chart_time import curves, gains, peeking
+from snn5bench.report.table import Row, Table
+
+
+class Kind(NamedTuple):
+    """One kind of chart: drawn once for each dataset."""
+
+    key: str
+    title: str
+    reading: str
+    """How to read it, in a sentence."""
+    draw: Callable[[list[Row], list[str]], Drawing]
+
+
+class Figure(NamedTuple):
+    """One chart of one dataset."""
+
+    name: str
+    """A file name without suffix, unique within the table."""
+    dataset: str
+    chart: Layers
+    left_out: dict[str, str]
+
+
+class Panel(NamedTuple):
+    """All charts of one kind."""
+
+    kind: Kind
+    figures: list[Figure]
+    absent: dict[str, str]
+    """Dataset to the reason why it has no chart of this kind."""
+
+
+KINDS = (
+    Kind(
+        "synops",
+        "Accuracy against synaptic operations",
+        "Up and to the left is better. Bars are 95 % intervals; filled signs and the line are the Pareto front.",
+        against_synops,
+    ),
+    Kind(
+        "gain",
+        "Temporal gain",
+        "Points lost when the state is cut between steps. Blue: the 95 % interval lies above 0, the method uses time.",
+        gains,
+    ),
+    Kind(
+        "energy",
+        "Accuracy against energy",
+        "The bar spans the energy models, the sign stands at its geometric middle. Filled: on the Pareto front under "
+        "every model; pale: under some; hollow: under none.",
+        against_energy,
+    ),
+    Kind(
+        "sparsity",
+        "Accuracy against sparsity",
+        "Up and to the right is better: fewer activations are non-zero. Filled: on the Pareto front.",
+        against_sparsity,
+    ),
+    Kind(
+        "curves",
+        "Training curves",
+        "Validation accuracy by epoch: mean over the seeds, band from the worst to the best seed.",
+        curves,
+    ),
+    Kind(
+        "peeking",
+        "Test-peeking gap",
+        "Points that choosing the best epoch on the test set would have added; the table never does that.",
+        peeking,
+    ),
+)
+"""In the order of the page."""
+
+
+def panels(table: Table) -> list[Panel]:
+    """Every chart that the table has data for, by kind, with the reason for each that it has none for."""
+    names = sorted({row.variant for row in table.rows if row.accuracy.mean is not None})
+    found = []
+    for kind in KINDS:
+        panel = Panel(kind, [], {})
+        for number, dataset in enumerate(table.datasets):
+            chart, left_out = kind.draw(table.of(dataset), names)
+            if chart is None:
+                panel.absent[dataset] = "; ".join(dict.fromkeys(left_out.values()))
+            else:
+                described = chart.properties(title=dataset, description=f"{kind.title}, {dataset}. {kind.reading}")
+                panel.figures.append(Figure(f"{kind.key}-{number + 1}", dataset, described, left_out))
+        found.append(panel)
+    return found
+
+
+def spec(chart: Layers, width: int | str, height: int | None = None) -> dict[str, Any]:
+    """The Vega-Lite document of a chart at the given size; the same for the same table."""
+    sized = chart.properties(width=width) if height is None else chart.properties(width=width, height=height)
+    return sized.to_dict() | {"autosize": {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}}

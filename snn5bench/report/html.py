@@ -1,0 +1,151 @@
+"""The leaderboard as one static page: opens from the file system, loads nothing, same table same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from snn5bench.report import assets
+from snn5bench.report.charts import panels, spec
+from snn5bench.report.columns import COLUMNS, Column, interval, reasons
+from snn5bench.report.format import format_interval, percent
+from snn5bench.report.palette import theme
+from snn5bench.report.summary import kind, summarise
+from snn5bench.report.table import Estimate, Row, Table
+
+WIDE_ONLY = frozenset("T params spike_rate activation_sparsity ann_ratio train_seconds claim".split())
+"""Columns that a narrow window starts without; the Columns button brings them back."""
+
+
+class Bar(NamedTuple):
+    """An interval drawn in a cell: positions from 0 to 100 along a track that all rows of the dataset share."""
+
+    low: float
+    mid: float
+    high: float
+    zero: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the table."""
+
+    column: Column
+    text: str
+    order: str
+    """What it is sorted by; empty is last either way."""
+    reason: str
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row with all that the template shows of it."""
+
+    row: Row
+    anchor: str
+    dataset_order: int
+    kind: str
+    cells: list[Cell]
+    reasons: dict[str, list[str]]
+    command: str
+    """What reproduces the row, ready for a shell."""
+
+
+def render(table: Table) -> str:
+    """The page as text."""
+    drawn = panels(table) if table.rows else []
+    return environment().get_template("leaderboard.html.j2").render(
+        table=table,
+        columns=COLUMNS,
+        wide_only=WIDE_ONLY,
+        lines=lines(table),
+        answers=[(dataset, kind(table.of(dataset)[0]), summarise(table, dataset)) for dataset in table.datasets],
+        panels=drawn,
+        specs={figure.name: spec(figure.chart, "container") for panel in drawn for figure in panel.figures},
+        themes={"light": theme(dark=False), "dark": theme(dark=True)},
+        assets=assets,
+    )  # fmt: skip
+
+
+def environment() -> Environment:
+    """Jinja2 with escaping on for every template."""
+    found = Environment(
+        loader=PackageLoader("snn5bench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"percent": percent, "gain": _gain, "grouped": _grouped}
+    return found
+
+
+def lines(table: Table) -> list[Line]:
+    """Every row of the table, in its order."""
+    found = []
+    for number, dataset in enumerate(table.datasets):
+        rows = table.of(dataset)
+        accuracy = _track([row.accuracy for row in rows], zero=False)
+        gain = _track([row.temporal_gain for row in rows], zero=True)
+        for row in rows:
+            bars = {
+                "accuracy": _bar(row.accuracy, accuracy, zero=False),
+                "temporal_gain": _bar(row.temporal_gain, gain, zero=True),
+            }
+            cells = [_cell(column, row, bars.get(column.key)) for column in COLUMNS]
+            found.append(Line(row, anchor(row), number, kind(row), cells, reasons(row), command(table, row)))
+    return found
+
+
+def command(table: Table, row: Row) -> str:
+    """What runs the row again."""
+    return f"snn5bench reproduce {shlex.quote(row.id)} --suite {shlex.quote(table.suite)}"
+
+
+def anchor(row: Row) -> str:
+    """A name for links that depends on the row alone."""
+    plain = re.sub(r"[^a-z0-9]+", "-", row.id.lower()).strip("-")
+    return f"row-{plain}-{hashlib.sha256(row.id.encode()).hexdigest()[:6]}"
+
+
+def _cell(column: Column, row: Row, bar: Bar | None) -> Cell:
+    value = column.sort(row)
+    order = "" if value is None else f"{value:.9g}" if isinstance(value, int | float) else value
+    return Cell(column, column.text(row), order, column.why(row), bar)
+
+
+def _track(estimates: list[Estimate], zero: bool) -> tuple[float, float]:
+    ends = [end for e in estimates if e.low is not None and e.high is not None for end in (e.low, e.high)]
+    ends += [0.0] if zero or not ends else []
+    return min(ends), max(ends)
+
+
+def _bar(estimate: Estimate, track: tuple[float, float], zero: bool) -> Bar | None:
+    if estimate.mean is None or estimate.low is None or estimate.high is None:
+        return None
+    start, end = track
+    width = end - start or 1.0
+
+    def at(value: float) -> float:
+        return round(100 * (value - start) / width, 2)
+
+    return Bar(at(estimate.low), at(estimate.mean), at(estimate.high), at(0.0) if zero else None)
+
+
+def _gain(estimate: Estimate) -> str:
+    return format_interval(interval(estimate), signed=True)
+
+
+def _grouped(left_out: dict[str, str]) -> dict[str, list[str]]:
+    """Reason to the names that share it."""
+    found: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        found.setdefault(reason, []).append(name)
+    return found

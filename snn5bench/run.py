@@ -1,0 +1,162 @@
+"""The driver of a run: data first, then the cells that are not cached, each record stored the moment it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from snn5bench.cell import Cell
+from snn5bench.data.cache import folder_of, prepare
+from snn5bench.errors import BenchError
+from snn5bench.expand import PlannedCell
+from snn5bench.plan import Planner, State, Step, make_dataset
+from snn5bench.progress import Display
+from snn5bench.record import Record, Status
+from snn5bench.store import Store
+from snn5bench.tracking import Tracker
+
+RunnerName = Literal["serial", "processes"]
+
+_FINAL = {
+    State.INCOMPATIBLE: Status.INCOMPATIBLE,
+    State.NEEDS_DATA: Status.NEEDS_DATA,
+    State.NOT_INSTALLED: Status.NOT_INSTALLED,
+}
+
+
+class Summary(NamedTuple):
+    """How many cells of a run were cached, and how the others ended."""
+
+    cached: int
+    ended: dict[Status, int]
+    failures: list[str]
+
+
+def run(
+    planned: Sequence[PlannedCell],
+    store: Store,
+    tracker: Tracker,
+    display: Display,
+    runner: RunnerName = "processes",
+    jobs: int = 1,
+) -> Summary:
+    """Bring every planned cell to its end. Interrupting it loses nothing that had ended."""
+    with _alone(store):
+        prepare_data([p.cell for p in planned if not p.incompatible], display)
+        planner = Planner(store, store.records())
+        steps = [planner.step(p) for p in planned]
+        to_run = [s for s in steps if s.state is State.RUN]
+        ended: dict[Status, int] = {}
+        failures: list[str] = []
+        for step in steps:
+            if step.state in _FINAL:
+                _set_aside(step, store)
+                ended[_FINAL[step.state]] = ended.get(_FINAL[step.state], 0) + 1
+        if to_run:
+            for status, label in _execute(to_run, store, tracker, display, runner, jobs):
+                ended[status] = ended.get(status, 0) + 1
+                if status is Status.FAILED:
+                    failures.append(label)
+        return Summary(sum(s.state is State.CACHED for s in steps), ended, failures)
+
+
+def prepare_data(cells: Sequence[Cell], display: Display) -> None:
+    """Make or open the packed data of every cell, each dataset once. Data that are missing are left to the plan."""
+    seen: set[Path] = set()
+    for cell in cells:
+        dataset = make_dataset(cell)
+        folder = folder_of(dataset)
+        if folder in seen or not dataset.available():
+            continue
+        seen.add(folder)
+        if not (folder / "meta.json").is_file():
+            with display.data(cell.dataset_variant) as progress:
+                prepare(dataset, progress)
+
+
+def _execute(
+    steps: Sequence[Step], store: Store, tracker: Tracker, display: Display, runner: RunnerName, jobs: int
+) -> list[tuple[Status, str]]:
+    import snn5bench.runners.processes
+    import snn5bench.runners.serial
+    from snn5bench.measure.estimate import fill
+
+    by_cell = {step.cell: step for step in steps}
+    out: list[tuple[Status, str]] = []
+    flying = dict.fromkeys(by_cell)
+    with display.cells(len(steps)) as advance:
+
+        def done(cell: Cell, outcome: snn5bench.execute.Outcome) -> None:
+            record, step = outcome.record, by_cell[cell]
+            record.ran_because = step.because
+            record.key = record.key or step.key or "0" * 32
+            fill(record)
+            store.write(record, outcome.arrays)
+            flying.pop(cell)
+            tracker.log(cell, record)
+            out.append((record.status, f"{cell.label}: {record.reason}"))
+            advance(cell.label, record)
+
+        try:
+            if runner == "serial" or jobs == 1 or len(steps) == 1:
+                snn5bench.runners.serial.run(list(by_cell), done)
+            else:
+                snn5bench.runners.processes.run(list(by_cell), done, jobs)
+        except KeyboardInterrupt:
+            _note_interrupted([by_cell[cell] for cell in flying], store)
+            raise
+    return out
+
+
+def _set_aside(step: Step, store: Store) -> None:
+    """A record for a cell that cannot run, so that its row says why."""
+    from snn5bench.execute import blank
+
+    status = _FINAL[step.state]
+    record = blank(step.cell, status, step.reason, key=step.key or "0" * 32)
+    old = store.last_of(step.cell)
+    if old is None or (old.status, old.reason) != (record.status, record.reason):
+        store.write(record)
+
+
+def _note_interrupted(steps: Sequence[Step], store: Store) -> None:
+    from snn5bench.execute import blank
+
+    for step in steps:
+        if store.last_of(step.cell) is None:
+            store.write(
+                blank(step.cell, Status.INTERRUPTED, "the run was interrupted before it ended", step.key or "0" * 32)
+            )
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """Holds the suite's lock; a second run of the same suite is told who has it."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    holder = store.folder / ".lock.pid"
+    lock = FileLock(store.folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        who = holder.read_text().strip() if holder.is_file() else "unknown"
+        raise BenchError(
+            f"another run of this suite is at work (process {who})",
+            where=str(store.folder),
+            do="wait for it, or stop it; whatever it finishes is kept",
+        ) from None
+    try:
+        holder.write_text(str(os.getpid()))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def records_of(planned: Sequence[PlannedCell], store: Store) -> list[Record]:
+    """The stored records of a suite's present cells."""
+    return store.records(p.cell for p in planned)

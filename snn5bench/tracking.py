@@ -1,0 +1,97 @@
+"""MLflow: one run a cell. Tracking that fails never loses a record; it is said once and left."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, Protocol
+
+from snn5bench.cell import Cell
+from snn5bench.record import Record
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+_log = logging.getLogger(__name__)
+
+
+class Tracker(Protocol):
+    """Where finished cells are announced."""
+
+    def log(self, cell: Cell, record: Record) -> None: ...
+
+
+class NoTracker:
+    """Tracks nothing."""
+
+    def log(self, cell: Cell, record: Record) -> None:
+        """Do nothing."""
+
+
+class MlflowTracker:
+    """Sends each record to `MLFLOW_TRACKING_URI`, or to a SQLite file beside the results, as one batch."""
+
+    def __init__(self, suite: str) -> None:
+        self.suite = suite
+        self._client: Any = None
+        self._experiment = ""
+        self._broken = False
+
+    def log(self, cell: Cell, record: Record) -> None:
+        """Log one record. The first failure is reported as a warning and ends tracking for this run."""
+        if self._broken:
+            return
+        try:
+            self._send(cell, record)
+        except Exception as error:  # whatever a tracking server does, the record is already safe
+            self._broken = True
+            _log.warning(
+                "tracking stopped, records are kept: %s: %s", type(error).__name__, str(error).partition("\n")[0]
+            )
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+            logging.getLogger("alembic").setLevel(logging.WARNING)
+            from mlflow import MlflowClient
+
+            client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
+            found = client.get_experiment_by_name(self.suite)
+            self._experiment = found.experiment_id if found else client.create_experiment(self.suite)
+            self._client = client
+        return self._client
+
+    def _send(self, cell: Cell, record: Record) -> None:
+        client = self._connect()
+        from mlflow.entities import Metric, Param, RunTag
+
+        run = client.create_run(self._experiment, run_name=cell.label)
+        now = run.info.start_time
+        metrics = [
+            Metric(name, float(value), now, point.epoch)
+            for point in record.curve
+            for name, value in (("train_loss", point.train_loss), ("epoch_val_accuracy", point.val_accuracy))
+            if value is not None
+        ]
+        for name in _NUMBERS:
+            value = getattr(record, name)
+            if value is not None:
+                metrics.append(Metric(name, float(value), now, 0))
+        metrics += [Metric(f"energy_nj.{m}", float(v), now, 0) for m, v in record.energy_nj.items() if v is not None]
+        params = {"dataset": record.dataset, "variant": record.variant, "twin": record.twin, "seed": record.seed}
+        params |= {f"method.{k}": v for k, v in record.method_params.items()}
+        params |= {f"dataset.{k}": v for k, v in record.dataset_params.items()} | record.budget
+        tags = {"status": record.status.value, "key": record.key, "reason": record.reason[:500], "suite": record.suite}
+        client.log_batch(
+            run.info.run_id,
+            metrics=metrics[-1000:],
+            params=[Param(name, str(value)[:500]) for name, value in params.items()][:100],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+        client.set_terminated(run.info.run_id, "FINISHED" if record.status.value == "done" else "FAILED")
+
+
+_NUMBERS = (
+    "train_accuracy", "val_accuracy", "test_accuracy", "test_accuracy_peeked", "params", "spike_rate", "activation_sparsity",
+    "weight_sparsity", "macs_per_sample", "acs_per_sample", "synops_per_sample", "train_seconds", "peak_memory_bytes",
+)  # fmt: skip

@@ -1,0 +1,127 @@
+"""Made-up records: small, deterministic, with every way a row can go wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from snn5bench.record import EnergyEstimate, Environment, Epoch, Fidelity, Record, Status
+from snn5bench.report.build import build_table
+from snn5bench.report.table import Table
+
+N = 200
+"""Test samples of a made-up run."""
+
+ENVIRONMENT = Environment(python="3.11.4", platform="Linux", cpu="made-up", versions={"torch": "2.13.0"})
+
+
+class Bench:
+    """Collects made-up records with their per-sample correctness."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.correct: dict[str, NDArray[np.bool_]] = {}
+
+    def add(self, method: str, dataset: str, seed: int, right: int | None = None, **over: Any) -> Record:
+        """One record. `right` of N samples are correct (shifted by the seed); without it the cell is not done."""
+        twin = over.get("twin", "none")
+        key = over.pop("key", f"{method}-{dataset}-{seed}-{twin}".replace("<", "lt"))
+        fields: dict[str, Any] = {
+            "suite": "made-up",
+            "method": method,
+            "variant": method,
+            "method_params": {"hidden": [16]},
+            "fidelity": Fidelity.faithful("checked"),
+            "dataset": dataset,
+            "dataset_params": {},
+            "dataset_fingerprint": f"{dataset}-{seed}",
+            "temporal": dataset != "control",
+            "seed": seed,
+            "budget": {"epochs": 2, "batch_size": 32},
+            "key": key,
+            "status": Status.DONE if right is not None else Status.FAILED,
+            "environment": ENVIRONMENT,
+        }
+        if right is not None:
+            self.correct[key] = np.roll(np.arange(N) < right, 3 * seed)
+            fields |= self._numbers(right, seed)
+        record = Record.model_validate(fields | over)
+        self.records.append(record)
+        return record
+
+    def _numbers(self, right: int, seed: int) -> dict[str, Any]:
+        share = right / N
+        return {
+            "selection_rule": "best validation epoch",
+            "selected_epoch": 2,
+            "val_accuracy": share,
+            "test_accuracy": share,
+            "n_test": N,
+            "T": 20,
+            "params": 12_345,
+            "spike_rate": 0.05 + 0.01 * seed,
+            "activation_sparsity": 0.95 - 0.01 * seed,
+            "synops_per_sample": 1000.0 * right + 10 * seed,
+            "energy_nj": {"a-model": 10.0 * right, "b-model": 25.0 * right},
+            "ann_twin_energy_nj": {"a-model": 20_000.0, "b-model": 20_000.0},
+            "curve": [
+                Epoch(epoch=1, train_loss=1.0, val_accuracy=share / 2),
+                Epoch(epoch=2, train_loss=0.5, val_accuracy=share),
+            ],
+            "train_seconds": 12.5 + seed,
+        }
+
+    def table(self, **options: Any) -> Table:
+        """The table of all records added so far."""
+        return build_table(self.records, self.correct, **options)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """An empty collection."""
+    return Bench()
+
+
+def fill(bench: Bench) -> Bench:
+    """Two datasets and every kind of row."""
+    for seed in (0, 1, 2):
+        bench.add("glif", "order", seed, 180 + seed, test_accuracy_peeked=0.95)
+        bench.add("glif", "order", seed, 100, twin="notd")
+        bench.add("lif", "order", seed, 178 - seed, notes=["a note | with a bar"])
+        bench.add("lif", "order", seed, 101, twin="notd")
+        bench.add("lif", "order", seed, 120, twin="shuffled")
+        bench.add("<script>alert(1)</script>", "order", seed, 120, fidelity=Fidelity.inspired("takes <b>the idea</b>"))
+        bench.add(
+            "silent",
+            "order",
+            seed,
+            90,
+            synops_per_sample=None,
+            spike_rate=None,
+            energy_nj={"a-model": None, "b-model": 5.0},
+            energy={"a-model": EnergyEstimate(energy_nj=None, reason="no reads counted")},
+            ann_twin_energy_nj={},
+            missing={"synops_per_sample": "a layer could not be counted"},
+        )
+        bench.add("broken", "order", seed, reason="loss became NaN in epoch 1")
+        bench.add("ff", "order", seed, status=Status.INCOMPATIBLE, reason="needs a static input")
+        bench.add("shd-only", "order", seed, status=Status.NEEDS_DATA, reason="put shd_train.h5 into the data folder")
+        if seed < 2:
+            bench.add("short", "order", seed, 150)
+        bench.add("glif", "control", seed, 190 + seed)
+        bench.add("glif", "control", seed, 190, twin="notd")
+        bench.add("lif", "control", seed, 191)
+        bench.add("lif", "control", seed, twin="notd", status=Status.INCOMPATIBLE, reason="a layer keeps its state")
+    bench.add("flaky", "order", 0, 150)
+    bench.add("flaky", "order", 1, 150)
+    bench.add("flaky", "order", 2, reason="killed")
+    return bench
+
+
+@pytest.fixture
+def full(bench: Bench) -> Bench:
+    """The filled collection."""
+    return fill(bench)

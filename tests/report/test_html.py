@@ -1,0 +1,160 @@
+"""The page: self-contained, byte-stable, escaped, and honest about what is missing."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from snn5bench.record import Epoch
+from snn5bench.report import html
+from snn5bench.report.charts import panels, spec
+from tests.report.conftest import Bench, fill
+
+_LOADS = {"src", "srcset", "href", "action", "data", "poster", "background"}
+
+
+class Page(HTMLParser):
+    """Collects what the browser would fetch, the text of each element kind, and the table's cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.scripts: list[str] = []
+        self.styles: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self._inside: list[str] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in _LOADS]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self._inside = {"script": self.scripts, "style": self.styles}.get(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside is not None:
+            self._inside.append(data)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The page of the filled collection."""
+    return html.render(fill(Bench()).table(claims={("glif", "order"): "92.1 %"}))
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    found = Page(page)
+    assert found.addresses and all(address.startswith("#") for address in found.addresses)
+    assert "link" not in found.tags and "iframe" not in found.tags and "img" not in found.tags
+    for style in found.styles:
+        assert not re.search(r"@import|url\((?!\s*[\"']?data:)", style)
+    assert "default-src 'none'" in page and "connect-src" not in page
+
+
+def test_size(page: str) -> None:
+    assert len(page.encode()) < 5_000_000
+
+
+def test_same_records_same_bytes(full: Bench, page: str) -> None:
+    random.Random(3).shuffle(full.records)
+    again = html.render(full.table(claims={("glif", "order"): "92.1 %"}))
+    assert again == page
+
+
+def test_names_are_escaped(page: str) -> None:
+    assert "<script>alert(1)</script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<b>the idea</b>" not in page
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
+    found = Page(page)
+    assert len(set(found.ids)) == len(found.ids)
+    assert {address[1:] for address in found.addresses} <= set(found.ids)
+
+
+def test_what_is_missing_is_never_a_number(full: Bench, page: str) -> None:
+    for variant in ("broken", "ff", "shd-only"):
+        (line,) = re.findall(rf"<tr data-dataset[^>]*>(?:(?!</tr>).)*>{variant}</a>.*?</tr>", page, flags=re.DOTALL)
+        cells = re.findall(r"<td[^>]*class=\"num[^\"]*\"[^>]*>(.*?)</td>", line, flags=re.DOTALL)
+        assert len(cells) == 11
+        assert all(re.fullmatch(r'\s*<abbr class="na" title="[^"]+">n/a</abbr>\s*', cell) for cell in cells)
+
+
+def test_command_is_quoted_for_the_shell(full: Bench) -> None:
+    table = full.table()
+    (row,) = [row for row in table.rows if row.variant.startswith("<")]
+    assert html.command(table, row) == "snn5bench reproduce '<script>alert(1)</script>@order' --suite made-up"
+
+
+def test_charts_draw_the_tables_numbers(full: Bench) -> None:
+    table = full.table()
+    found = {panel.kind.key: panel for panel in panels(table)}
+    assert [figure.dataset for figure in found["synops"].figures] == ["order", "control"]
+    values = _values(found["synops"].figures[0].chart)
+    glif = next(point for point in values if point.get("variant") == "glif")
+    assert (glif["x"], glif["accuracy"], glif["front"]) == pytest.approx((181_010, 90.5, 1.0))
+    assert found["synops"].figures[0].left_out["silent"] == "a layer could not be counted"
+    gain = next(p for p in _values(found["gain"].figures[0].chart) if p.get("variant") == "glif")
+    assert gain["x"] == pytest.approx(40.5) and gain["above"] is True
+    assert found["peeking"].absent.keys() == {"control"}
+    energy = next(p for p in _values(found["energy"].figures[0].chart) if p.get("variant") == "glif")
+    assert (energy["x_low"], energy["x_high"]) == (1810.0, 4525.0)
+
+
+def test_charts_have_no_point_for_a_row_without_accuracy(full: Bench) -> None:
+    without = {row.variant for row in full.table().rows if row.accuracy.mean is None}
+    for panel in panels(full.table()):
+        for figure in panel.figures:
+            assert not without & {point.get("variant") for point in _values(figure.chart)}
+            assert without <= figure.left_out.keys() | {"shd-only", "ff", "broken"}
+
+
+def test_chart_documents_are_stable_and_plain_json(full: Bench) -> None:
+    first, second = ([spec(f.chart, 300) for p in panels(full.table()) for f in p.figures] for _ in range(2))
+    assert json.dumps(first) == json.dumps(second)
+    assert "NaN" not in json.dumps(first)
+
+
+def test_a_curve_that_is_not_finite_leaves_the_page_readable(bench: Bench) -> None:
+    curve = [
+        Epoch(epoch=1, train_loss=None, val_accuracy=float("nan")),
+        Epoch(epoch=2, train_loss=1.0, val_accuracy=0.5),
+    ]
+    bench.add("a", "order", 0, 150, curve=curve, test_accuracy_peeked=float("nan"))
+    (row,) = bench.table().rows
+    assert (row.curve.epoch, row.peeking_gap.value) == ([2], None)
+
+
+def test_anchors_tell_like_names_apart(bench: Bench) -> None:
+    bench.add("a b", "order", 0, 150)
+    bench.add("a-b", "order", 0, 150)
+    assert len({html.anchor(row) for row in bench.table().rows}) == 2
+
+
+def test_empty_and_all_failed_tables_render(bench: Bench) -> None:
+    assert "No record yet." in html.render(bench.table(suite="nothing"))
+    bench.add("a", "order", 0, reason="out of memory")
+    page = html.render(bench.table())
+    assert "No row is ranked: out of memory." in page and "No chart for order" in page
+
+
+def _values(chart: object) -> list[dict[str, object]]:
+    document = spec(chart, 300)  # type: ignore[arg-type]
+    return [point for values in document["datasets"].values() for point in values]
+
+
+def test_bars_share_a_track(full: Bench) -> None:
+    lines = {line.row.id: line for line in html.lines(full.table())}
+    bars = {name: next(c.bar for c in line.cells if c.column.key == "accuracy") for name, line in lines.items()}
+    drawn = [bar for name, bar in bars.items() if name.endswith("@order") and bar is not None]
+    assert min(bar.low for bar in drawn) == 0 and max(bar.high for bar in drawn) == 100
+    assert bars["broken@order"] is None
