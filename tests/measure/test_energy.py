@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from snn5bench import registry
 from snn5bench.errors import BenchError
 from snn5bench.measure.energy.davidson_furber import DavidsonFurber
-from snn5bench.measure.energy.estimates import estimate_all
 from snn5bench.measure.energy.horowitz import HorowitzFp32, HorowitzInt8
 from snn5bench.measure.energy.lemaire import Lemaire
 from snn5bench.measure.energy.model import CostModel, break_even
@@ -319,7 +318,7 @@ def test_estimates_of_our_own_networks_have_a_number_for_every_model() -> None:
     x = events(10, 3, 40, rate=0.1)
     net.calibrate(x, 0.2)
     found = ours(net, x)
-    estimates = estimate_all({name: model() for name, model in MODELS.items()}, found.layers, found.T, found.missing)
+    estimates = {name: model().estimate(found.layers, found.T) for name, model in MODELS.items()}
     for name, estimate in estimates.items():
         assert estimate.energy_nj is not None and estimate.energy_nj > 0, name
         assert estimate.ann_twin_nj is not None and estimate.ann_twin_nj > 0, name
@@ -371,24 +370,15 @@ def test_mistakes_in_yaml_are_named(tmp_path: Path, change: tuple[str, str], mes
         from_yaml(path)
 
 
-def test_missing_operations_are_missing_energies() -> None:
-    class Broken(type(HorowitzFp32())):  # type: ignore[misc]
-        def parts(self, *args: object) -> object:
-            raise ZeroDivisionError("no such luck")
-
-    models: dict[str, CostModel] = {"good": HorowitzFp32(), "bad": Broken()}
-    lost = estimate_all(models, flat(2, 3, 4, 0.1), 2, {"synops_per_sample": "fc calls mm out of sight"})
-    assert all(e.energy_nj is None and "out of sight" in e.reason for e in lost.values())
-    found = estimate_all(models, flat(2, 3, 4, 0.1), 2, {})
-    assert found["good"].energy_nj is not None
-    assert found["bad"].energy_nj is None and "no such luck" in found["bad"].reason
-    assert HorowitzFp32().estimate([], 5).energy_nj is None
+def test_nothing_counted_is_no_number() -> None:
+    found = HorowitzFp32().estimate([], 5)
+    assert found.energy_nj is None and found.reason
 
 
 def test_energy_modules_need_no_torch() -> None:
     code = (
         "import sys; from snn5bench import registry; "
         "[registry.load('energy_models', n) for n in registry.BUILTIN['energy_models']]; "
-        "import snn5bench.measure.energy.estimates; assert 'torch' not in sys.modules"
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
