@@ -87,6 +87,8 @@ class LockedCell(_Strict):
     key: str
     definition: str
     """Digest of what the cell is asked to do; see `definition`."""
+    protocol: str
+    """Digest of how it was done; see `protocol`."""
     dataset_fingerprint: str | None = None
     n_test: int | None = None
     test_accuracy: Share | None = None
@@ -159,12 +161,20 @@ def row_names(records: Sequence[Record]) -> list[RowName]:
 
 
 def definition(record: Record) -> str:
-    """Digest of what a cell is asked to do, seed and data left out: method, parameters, transform, twin, budget, rule.
+    """Digest of what a cell is asked to do, seed left out; known before it runs, so that a failed cell has it too."""
+    return _digest_of(record, "method method_params dataset dataset_params twin")
 
-    Two records with one definition and one data fingerprint may be compared, whatever code and versions made them.
-    """
-    names = "method method_params dataset dataset_params transform temporal twin budget selection_rule T n_classes"
-    return _digest({name: getattr(record, name) for name in names.split()})
+
+def protocol(record: Record) -> str:
+    """Digest of how a cell was done. Done cells of one definition, protocol and data may be compared, whatever code and
+    versions made them."""
+    return _digest_of(record, "budget transform temporal selection_rule T n_classes")
+
+
+def made_of(record: Record) -> dict[str, Any]:
+    """What the record's key was made of, by part, and its environment."""
+    environment = {"environment": record.environment.model_dump(mode="json")} if record.environment else {}
+    return {str(part): value for part, value in record.key_parts.items()} | environment
 
 
 def lock(
@@ -177,7 +187,8 @@ def lock(
     taken = list(records)
     suites = sorted({record.suite for record in taken})
     if len(suites) != 1:
-        raise BenchError(f"expected the records of one suite, got {len(suites)}: {', '.join(suites) or 'none'}")
+        what = f"records of several suites: {', '.join(suites)}" if suites else "there are no records"
+        raise BenchError(what, do="" if suites else "run the suite first: `snn5bench run SUITE`")
     parts: dict[str, Any] = {}
     named = sorted(zip(row_names(taken), taken, strict=True), key=lambda pair: (pair[0], pair[1].seed))
     cells = [_lock_cell(name, record, correct_by_record.get(record.key), parts) for name, record in named]
@@ -234,11 +245,9 @@ def _lock_cell(name: RowName, record: Record, correct: Answers | None, parts: di
             where=f"record {record.key}",
             do="run the cell again",
         )
-    content = {str(part): value for part, value in record.key_parts.items()}
-    if record.environment:
-        content["environment"] = record.environment.model_dump(mode="json")
-    made_of = {part: _digest(value) for part, value in content.items()}
-    parts |= {made_of[part]: value for part, value in content.items()}
+    content = made_of(record)
+    digests = {part: _digest(value) for part, value in content.items()}
+    parts |= {digests[part]: value for part, value in content.items()}
     numbers: dict[str, Any] = {}
     if done and correct is not None:
         fields = ("n_test", "test_accuracy", "spike_rate", "synops_per_sample", "train_seconds")
@@ -253,8 +262,9 @@ def _lock_cell(name: RowName, record: Record, correct: Answers | None, parts: di
             reason=record.reason,
             key=record.key,
             definition=definition(record),
+            protocol=protocol(record),
             dataset_fingerprint=record.dataset_fingerprint,
-            made_of=made_of,
+            made_of=digests,
             **numbers,
         )
     except ValidationError as broken:
@@ -270,6 +280,10 @@ def _first(broken: ValidationError) -> str:
     place = ".".join(map(str, error["loc"]))
     more = f" (and {broken.error_count() - 1} more)" if broken.error_count() > 1 else ""
     return f"{place}: {error['msg']}{more}" if place else error["msg"] + more
+
+
+def _digest_of(record: Record, fields: str) -> str:
+    return _digest({name: getattr(record, name) for name in fields.split()})
 
 
 def _digest(value: Any) -> str:

@@ -30,7 +30,15 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "mnist-1d": "snn5bench.data.mnist_1d:Mnist1D",
         "event-chain": "snn5bench.data.event_chain:EventChain",
     },
-    "energy_models": {},
+    "energy_models": {
+        "horowitz-fp32": "snn5bench.measure.energy.horowitz:HorowitzFp32",
+        "horowitz-int8": "snn5bench.measure.energy.horowitz:HorowitzInt8",
+        "simple": "snn5bench.measure.energy.simple:SimpleEnergy",
+        "lemaire": "snn5bench.measure.energy.lemaire:Lemaire",
+        "yan-v1": "snn5bench.measure.energy.yan:YanV1",
+        "yan-v4": "snn5bench.measure.energy.yan:YanV4",
+        "davidson-furber": "snn5bench.measure.energy.davidson_furber:DavidsonFurber",
+    },
 }
 
 

@@ -84,9 +84,10 @@ def shifts(rows: Sequence[Sides], least: float, confidence: float = 0.95) -> lis
 
 
 def _within(row: Sides) -> tuple[float, int]:
-    """Variance of a seed's value within the sides, pooled, and its degrees of freedom."""
-    freedom = len(row.before) + len(row.after) - 2
-    squares = sum(float(np.square(side - side.mean()).sum()) for side in (row.before, row.after))
+    """Variance of a seed's value within the sides, pooled, and its degrees of freedom. An unchanged row counts once."""
+    sides = (row.before, row.after) if row.tested else (row.before,)
+    freedom = sum(len(side) - 1 for side in sides)
+    squares = sum(float(np.square(side - side.mean()).sum()) for side in sides)
     return (squares / freedom if freedom else 0.0), freedom
 
 

@@ -90,8 +90,6 @@ def lif_backward(g_s, v, g_carry, decay, theta, hard, through_reset, through_tim
         stop = min(cells, start + _BLOCK)
         n = stop - start
         gc = g_carry[start:stop]
-        if not through_time:
-            gc[:] = zero
         for t in range(steps - 1, -1, -1):
             v_t, out = v[t, start:stop], g_x[t, start:stop]
             g_t = g_s[t if every else 0, start:stop]
