@@ -122,6 +122,10 @@ class GLIF(Neuron):
         memory.state, memory.step = (carry,), memory.step + steps
         return spikes
 
+    def operations(self, inputs: object, output: object) -> dict[str, Tensor]:
+        """Nothing beyond the neuron updates: the conductance `[T, N]` is one gain a step, no weight matrix."""
+        return {}
+
     def extra_repr(self) -> str:
         """Sizes, gate mode and time mode."""
         kind = "channel-wise" if self.channel_wise else "layer-wise"
