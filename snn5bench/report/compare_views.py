@@ -142,8 +142,9 @@ def _ratio(row: RowVerdict, metric: Metric, unit: str) -> str:
     if judgement is None:
         return MISSING
     text = f"{judgement.mark} {human_value(judgement.after, unit)}"
-    if judgement.before and judgement.after is not None and judgement.before != judgement.after:
-        text += f" ({100 * (judgement.after / judgement.before - 1):+.1f} %)"
+    if judgement.before and judgement.after is not None:
+        change = 100 * (judgement.after / judgement.before - 1)
+        text += f" ({change:+.1f} %)" if abs(change) >= 0.05 else ""
     return text
 
 
