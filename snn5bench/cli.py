@@ -132,6 +132,14 @@ def report(
 
 
 @app.command()
+def index(suites: SuitesDir = SUITES, results: ResultsDir = RESULTS) -> None:
+    """Write results/index.html over the leaderboards of all suites that have records."""
+    from snn5bench import publish
+
+    publish.front_page(suites, results, _console())
+
+
+@app.command()
 def compare(
     suite: SuiteArg,
     baseline: Annotated[Path | None, typer.Option("--baseline", metavar="FILE", help="Compare with this file.")] = None,

@@ -59,7 +59,6 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
     record.key_parts = parts.model_dump(mode="json")
     record.dataset_fingerprint = packed.meta.fingerprint
     record.transform = packed.meta.transform
-    record.temporal, record.T, record.n_classes = packed.spec.temporal, packed.spec.T, packed.spec.n_classes
     record.split_rule = packed.meta.split_rule
     try:
         run = _Run(cell, packed, record, on_epoch)
@@ -81,6 +80,8 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
 def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_at: str = "") -> Record:
     """A record of `cell` without numbers."""
     entry = registry.entry("methods", cell.method)
+    dataset = registry.load("datasets", cell.dataset)
+    spec = dataset(dataset.Params.model_validate(cell.dataset_params)).spec()
     commit, dirty = environment.checkout()
     return Record(
         suite=cell.suite,
@@ -92,6 +93,9 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         dataset=cell.dataset_variant,
         dataset_name=cell.dataset,
         dataset_params=cell.dataset_params,
+        temporal=spec.temporal,
+        T=spec.T,
+        n_classes=spec.n_classes,
         twin=cell.twin,
         seed=cell.seed,
         budget={"epochs": cell.epochs, "batch_size": cell.batch_size},
@@ -214,6 +218,7 @@ class _Run:
         }
 
 
+@torch.no_grad()
 def refuse_time(model: nn.Module, x: torch.Tensor, tolerance: float = 1e-9) -> None:
     """Raise `TimeLeakError` unless permuting the steps of `x` `[T, B, C]` permutes the output steps and does nothing else.
 

@@ -22,6 +22,13 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
         "pulse-order": "snn5bench.data.pulse_order:PulseOrder",
         "digits": "snn5bench.data.digits:Digits",
+        "delayed-cue": "snn5bench.data.delayed_cue:DelayedCue",
+        "binary-adding": "snn5bench.data.binary_adding:BinaryAdding",
+        "randman": "snn5bench.data.randman:Randman",
+        "listops": "snn5bench.data.listops:ListOps",
+        "ps-mnist": "snn5bench.data.ps_mnist:PSMnist",
+        "mnist-1d": "snn5bench.data.mnist_1d:Mnist1D",
+        "event-chain": "snn5bench.data.event_chain:EventChain",
     },
     "energy_models": {},
 }

@@ -81,7 +81,7 @@ class SpeechDigitsParams(DatasetParams):
     duration_s: float = Field(0.8, gt=0)
     """Window that the T steps share, from the start of the sound; the last spike of 99 in 100 utterances comes before
     0.75 s."""
-    hair_cell: Literal["medium", "fast"] = "medium"
+    hair_cell: Literal["g2000", "g1000"] = "g2000"
     """Parameter set of the hair cell, see `EarParams`."""
 
 

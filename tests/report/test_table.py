@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from snn5bench import stats
 from snn5bench.errors import BenchError
 from snn5bench.record import Fidelity, Record, Status
-from snn5bench.report import csv, markdown
+from snn5bench.report import csv, html, index, latex, markdown, terminal
 from snn5bench.report.build import build_table
 from snn5bench.report.table import Row, Table
 from tests.report.conftest import Bench, N
@@ -248,3 +250,17 @@ def test_any_records_make_a_table_that_renders(records: list[Record], random: An
     assert all(row.accuracy.mean is not None for row in table.rows if row.rank is not None)
     assert Table.model_validate_json(table.model_dump_json()) == table
     assert markdown.render(table).endswith("\n") and csv.render(table).endswith("\n")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(RECORDS, min_size=1, max_size=8))
+def test_any_records_make_a_page(records: list[Record]) -> None:
+    """The slower renderings, on fewer examples."""
+    table = build_table(
+        records, {r.key: np.arange(4) < 4 * r.test_accuracy for r in records if r.test_accuracy is not None}
+    )
+    page = html.render(table)
+    assert page.endswith("</html>\n") and ">NaN" not in page
+    assert latex.render(table).count(r"\begin{tabular}") == len(table.datasets)
+    assert index.render([table])
+    Console(file=io.StringIO(), width=70).print(terminal.render(table, 70))
