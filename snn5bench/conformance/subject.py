@@ -27,6 +27,8 @@ from snn5bench.record import TwinKind
 from snn5bench.train import feed
 
 EPOCHS, BATCH = 2, 8
+STAND_IN = "pulse-order"
+"""A cell names a registered dataset; the protocol is handed synthetic data in its place."""
 
 
 class Subject:
@@ -62,7 +64,7 @@ class Subject:
         spec = self.spec
         packed = synthetic.Packed(folder) if folder.exists() else synthetic.write(folder, spec, relabel_test)
         cell = Cell(
-            suite="conformance", method=self.name, variant=self.name, method_params=self.params, dataset="synthetic",
+            suite="conformance", method=self.name, variant=self.name, method_params=self.params, dataset=STAND_IN,
             dataset_variant="synthetic", dataset_params={}, twin=twin, seed=seed, epochs=EPOCHS, batch_size=BATCH,
         )  # fmt: skip
         return fitted(cell, packed).eval()
