@@ -28,6 +28,12 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "listops": "snn5bench.data.listops:ListOps",
         "ps-mnist": "snn5bench.data.ps_mnist:PSMnist",
         "mnist-1d": "snn5bench.data.mnist_1d:Mnist1D",
+        "shd": "snn5bench.data.heidelberg:SHD",
+        "ssc": "snn5bench.data.heidelberg:SSC",
+        "spike-file": "snn5bench.data.heidelberg:SpikeFile",
+        "speech-commands": "snn5bench.data.speech_commands:SpeechCommands",
+        "n-mnist": "snn5bench.data.nmnist:NMnist",
+        "dvs-gesture": "snn5bench.data.dvs_gesture:DvsGesture",
         "event-chain": "snn5bench.data.event_chain:EventChain",
     },
     "energy_models": {
