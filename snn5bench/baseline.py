@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -142,22 +142,9 @@ class Baseline(_Strict):
         return {part: self.parts[name] for part, name in cell.made_of.items()}
 
 
-def row_names(records: Sequence[Record]) -> list[RowName]:
-    """The row of each record. Where one dataset appears with several parameters, its name carries those that differ."""
-    seen: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        settings = seen.setdefault(record.dataset, [])
-        if record.dataset_params not in settings:
-            settings.append(record.dataset_params)
-
-    def label(record: Record) -> str:
-        settings = seen[record.dataset]
-        names = sorted({name for setting in settings for name in setting})
-        differ = [name for name in names if any(s.get(name) != settings[0].get(name) for s in settings)]
-        text = ", ".join(f"{name}={record.dataset_params.get(name)}" for name in differ)
-        return f"{record.dataset} ({text})" if differ else record.dataset
-
-    return [RowName(record.variant, label(record), record.twin) for record in records]
+def row_of(record: Record) -> RowName:
+    """The row a record belongs to."""
+    return RowName(record.variant, record.dataset, record.twin)
 
 
 def definition(record: Record) -> str:
@@ -174,7 +161,7 @@ def protocol(record: Record) -> str:
 def made_of(record: Record) -> dict[str, Any]:
     """What the record's key was made of, by part, and its environment."""
     environment = {"environment": record.environment.model_dump(mode="json")} if record.environment else {}
-    return {str(part): value for part, value in record.key_parts.items()} | environment
+    return record.key_parts | environment
 
 
 def lock(
@@ -190,8 +177,8 @@ def lock(
         what = f"records of several suites: {', '.join(suites)}" if suites else "there are no records"
         raise BenchError(what, do="" if suites else "run the suite first: `snn5bench run SUITE`")
     parts: dict[str, Any] = {}
-    named = sorted(zip(row_names(taken), taken, strict=True), key=lambda pair: (pair[0], pair[1].seed))
-    cells = [_lock_cell(name, record, correct_by_record.get(record.key), parts) for name, record in named]
+    ordered = sorted(taken, key=lambda record: (row_of(record), record.seed))
+    cells = [_lock_cell(record, correct_by_record.get(record.key), parts) for record in ordered]
     commits = Counter(record.git_commit for record in taken if record.git_commit)
     environments = Counter(record.environment.model_dump_json() for record in taken if record.environment)
     try:
@@ -237,7 +224,8 @@ def read(path: Path) -> Baseline:
         raise BenchError(f"the baseline is not valid: {_first(broken)}", str(path), again) from broken
 
 
-def _lock_cell(name: RowName, record: Record, correct: Answers | None, parts: dict[str, Any]) -> LockedCell:
+def _lock_cell(record: Record, correct: Answers | None, parts: dict[str, Any]) -> LockedCell:
+    name = row_of(record)
     done = record.status is Status.DONE
     if done and correct is None:
         raise BenchError(
@@ -254,9 +242,7 @@ def _lock_cell(name: RowName, record: Record, correct: Answers | None, parts: di
         numbers = {name: getattr(record, name) for name in fields} | {"answers": PackedAnswers.pack(correct)}
     try:
         return LockedCell(
-            variant=name.variant,
-            dataset=name.dataset,
-            twin=name.twin,
+            **name._asdict(),
             seed=record.seed,
             status=record.status,
             reason=record.reason,

@@ -1,78 +1,38 @@
-"""What differs between two runs: code, versions, data, config, environment, each named."""
+"""What changed between a baseline and new records: code, versions, data, config and machine, each named."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from snn5bench.baseline import Baseline, made_of, row_names
+from snn5bench.baseline import Baseline, made_of, row_of
+from snn5bench.cell import differences
 from snn5bench.record import Record
 
-_DIGEST = re.compile(r"[0-9a-f]{8,}")
-_ABSENT = object()
-
-
-class Change(NamedTuple):
-    """One leaf that differs."""
-
-    part: str
-    """Which part of the key: `code`, `versions`, `config`, `data`, ...; or `environment`."""
-    name: str
-    """Path inside the part: `torch`, `snn5bench.methods.lif`, `method_params hidden`."""
-    text: str
-    """`2.13.0 -> 2.14.0`, `changed`, `added`, `gone`."""
-
-    def __str__(self) -> str:
-        return f"{self.part}: {self.name} {self.text}" if self.name else f"{self.part}: {self.text}"
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    """Leaves that differ between two nested mappings of parts, in the order of their names."""
-    before, after = (dict(_leaves(side)) for side in (old, new))
-    changes = []
-    for path in sorted(before.keys() | after.keys()):
-        was, now = before.get(path, _ABSENT), after.get(path, _ABSENT)
-        if was != now:
-            changes.append(Change(path[0], " ".join(path[1:]), _text(was, now)))
-    return changes
+_MACHINE = ("python", "platform", "cpu", "device", "backend", "threads")
 
 
 def changed(baseline: Baseline, records: Sequence[Record]) -> list[str]:
-    """What changed since the baseline, one line for each leaf, with the share of cells where it did not change for all.
+    """A line for each thing that differs, with the share of cells where it does not for all.
 
     Only cells that both sides have are looked at; rows that came or went get a line each.
     """
-    new = {(*name, record.seed): record for name, record in zip(row_names(records), records, strict=True)}
-    old = {(*cell.row, cell.seed): cell for cell in baseline.cells}
-    both = sorted(old.keys() & new.keys())
-    counts = Counter(change for at in both for change in differences(baseline.key_parts(old[at]), made_of(new[at])))
+    new = {(*row_of(record), record.seed): made_of(record) for record in records}
+    old = {(*cell.row, cell.seed): baseline.key_parts(cell) for cell in baseline.cells}
+    both = [at for at in sorted(old.keys() & new.keys()) if old[at] and new[at]]
+    counts = Counter(line for at in both for line in differences(old[at], new[at]) + _machine(old[at], new[at]))
     lines = [
-        str(change) + (f" ({count} of {len(both)} cells)" if count < len(both) else "")
-        for change, count in sorted(counts.items())
+        line + (f" ({count} of {len(both)} cells)" if count < len(both) else "")
+        for line, count in sorted(counts.items())
     ]
-    had, has = {cell.row for cell in baseline.cells}, set(row_names(records))
+    had, has = {cell.row for cell in baseline.cells}, {row_of(record) for record in records}
     lines += [f"rows: {row} is new" for row in sorted(has - had)]
     return lines + [f"rows: {row} is not in the new records" for row in sorted(had - has)]
 
 
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from _leaves(inner, (*path, str(name)))
-    else:
-        yield path, value
-
-
-def _text(was: Any, now: Any) -> str:
-    if was is _ABSENT:
-        return "added" if _long(now) else f"added: {now}"
-    if now is _ABSENT:
-        return "gone"
-    return "changed" if _long(was) or _long(now) else f"{was} -> {now}"
-
-
-def _long(value: Any) -> bool:
-    text = str(value)
-    return len(text) > 60 or bool(_DIGEST.fullmatch(text.removeprefix("sha256:")))
+def _machine(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs in the environment beyond the library versions, which are a part of the key."""
+    before, after = old.get("environment") or {}, new.get("environment") or {}
+    names = [name for name in _MACHINE if before.get(name) != after.get(name)] if before and after else []
+    return [f"machine: {name} {before.get(name)} became {after.get(name)}" for name in names]

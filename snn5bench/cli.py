@@ -195,6 +195,20 @@ def why(
 
 
 @app.command()
+def check(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="A method's name; a plugin's is package/name.")],
+    params: Annotated[
+        str | None, typer.Option("--params", metavar="JSON", help="Parameters that differ from the defaults.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a method in seconds, on synthetic data: state, batches, seeds, time, gradients, numbers, labels."""
+    from snn5bench.conformance.show import check_and_show
+
+    raise typer.Exit(check_and_show(method, params, _console(), as_json))
+
+
+@app.command()
 def lock(suite: SuiteArg, suites: SuitesDir = SUITES, results: ResultsDir = RESULTS) -> None:
     """Make today's records the baseline that `compare` reads."""
     from snn5bench import gate

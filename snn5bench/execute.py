@@ -108,6 +108,11 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
     )
 
 
+def fitted(cell: Cell, packed: Packed) -> nn.Module:
+    """The network that the protocol ends with on `packed`, which need not be the data of `cell.dataset`; never tested."""
+    return _Run(cell, packed, blank(cell, Status.FAILED), None).fit()
+
+
 class _Run:
     """The protocol of one cell. The method sees the train and validation splits through `Task`; test stays here."""
 

@@ -46,7 +46,9 @@ class Judgement(_Frozen):
     """One-sided, in the direction of the change, corrected over the rows."""
     reason: str = ""
     open: bool = False
-    """Whether a serious drop may hide here, so that the night cannot pass."""
+    """Whether the night cannot pass before more is known."""
+    blind: bool = False
+    """Whether a serious drop lies inside the interval."""
 
 
 class RowVerdict(_Frozen):
@@ -89,12 +91,13 @@ class Comparison(_Frozen):
 
     @property
     def verdict(self) -> Verdict:
-        """Worse or broken rows first, then open questions; nothing to compare is an open question."""
+        """Worse or broken rows first, then open questions; that no row says anything is one of them."""
         judged = [row.metrics[metric] for row in self.rows for metric in self.decides if metric in row.metrics]
         marks = {judgement.mark for judgement in judged}
         if marks & {Mark.WORSE, Mark.BROKE}:
             return Verdict.REGRESSION
-        if marks <= {Mark.INCOMPARABLE} or any(judgement.open for judgement in judged):
+        mute = all(judgement.blind or judgement.mark is Mark.INCOMPARABLE for judgement in judged)
+        if mute or any(judgement.open for judgement in judged):
             return Verdict.CANNOT_TELL
         return Verdict.BETTER if marks & {Mark.BETTER, Mark.FIXED} else Verdict.SAME
 

@@ -49,7 +49,8 @@ def terminal(comparison: Comparison) -> Group:
 
 def markdown(comparison: Comparison) -> str:
     """For a pull request: the same, with rows that did not move folded away."""
-    moved, still = [], []
+    moved: list[RowVerdict] = []
+    still: list[RowVerdict] = []
     for row in comparison.rows:
         same = all(judgement.mark is Mark.SAME for judgement in row.metrics.values())
         (still if same else moved).append(row)
@@ -71,7 +72,7 @@ def as_json(comparison: Comparison) -> str:
 
 
 def junit(comparison: Comparison) -> str:
-    """JUnit XML, a case for each row: worse is a failure, broke an error, not comparable and cannot tell are skipped."""
+    """JUnit XML, a case for each row: worse is a failure, broke an error, what cannot be compared or told is skipped."""
     marks = [row.metrics["accuracy"].mark for row in comparison.rows]
     deciding = [_worst(row, comparison) for row in comparison.rows]
     kinds = {Mark.WORSE: "failure", Mark.BROKE: "error", Mark.INCOMPARABLE: "skipped", Mark.UNDECIDED: "skipped"}
@@ -89,9 +90,8 @@ def junit(comparison: Comparison) -> str:
         twin = "" if row.twin == "none" else f" ({row.twin} twin)"
         case = ElementTree.SubElement(suite, "testcase", classname=_xml(row.dataset), name=_xml(row.variant + twin))
         if kind:
-            ElementTree.SubElement(
-                case, kind, message=_xml(f"{WORDS[mark]}: {'; '.join(filter(None, _cells(row)[2:]))}")
-            )
+            told = [text for text in _cells(row)[2:] if text not in ("", MISSING)]
+            ElementTree.SubElement(case, kind, message=_xml(": ".join([WORDS[mark], "; ".join(told)])))
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
@@ -100,7 +100,9 @@ _LEGEND = "Marks: " + ", ".join(f"{mark} {word}" for mark, word in WORDS.items()
 
 
 def _changes(comparison: Comparison) -> list[str]:
-    return comparison.changes or ["nothing changed since the baseline: code, versions, data and machine are the same"]
+    return [_one_line(line) for line in comparison.changes] or [
+        "nothing changed since the baseline: code, versions, data and machine are the same"
+    ]
 
 
 def _worst(row: RowVerdict, comparison: Comparison) -> Mark:
@@ -115,16 +117,16 @@ def _cells(row: RowVerdict) -> list[str]:
     accuracy = row.metrics["accuracy"]
     ends = MISSING
     if accuracy.before is not None or accuracy.after is not None:
-        ends = f"{percent(accuracy.before)} -> {percent(accuracy.after)}"
+        ends = f"{percent(accuracy.before)} → {percent(accuracy.after)}"
     return [
         str(accuracy.mark),
-        str(row.name),
+        _one_line(str(row.name)),
         ends,
         _points(accuracy),
         _ratio(row, "spike_rate", ""),
         _ratio(row, "operations", ""),
         _time(row),
-        accuracy.reason,
+        _one_line(accuracy.reason),
     ]
 
 
@@ -140,8 +142,9 @@ def _ratio(row: RowVerdict, metric: Metric, unit: str) -> str:
     if judgement is None:
         return MISSING
     text = f"{judgement.mark} {human_value(judgement.after, unit)}"
-    if judgement.before and judgement.after is not None and judgement.before != judgement.after:
-        text += f" ({100 * (judgement.after / judgement.before - 1):+.1f} %)"
+    if judgement.before and judgement.after is not None:
+        change = 100 * (judgement.after / judgement.before - 1)
+        text += f" ({change:+.1f} %)" if abs(change) >= 0.05 else ""
     return text
 
 
@@ -160,8 +163,13 @@ def _markdown_table(rows: list[RowVerdict]) -> list[str]:
 
 def _escape(text: str) -> str:
     """Names come from plugins and reasons from exceptions: no markup, no table breaks, one line."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#@!])", r"\\\1", plain)
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks and control characters: a reason may quote any exception."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 def _xml(text: str) -> str:
