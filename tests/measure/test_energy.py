@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import ours
 from spikingjelly.activation_based import functional, layer, neuron
@@ -255,6 +255,7 @@ def test_every_model_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@settings(deadline=None, max_examples=40)
 @given(T=st.integers(1, 60), n_in=st.integers(8, 3000), n_out=st.integers(1, 500), rate=st.floats(0, 1))
 def test_parts_sum_and_break_even_is_where_both_cost_the_same(
     name: str, T: int, n_in: int, n_out: int, rate: float
