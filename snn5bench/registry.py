@@ -17,6 +17,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lif": "snn5bench.methods.lif:LIF",
         "glif": "snn5bench.methods.glif:GLIF",
         "tskips": "snn5bench.methods.tskips:TSkips",
+        "ff": "snn5bench.methods.forward_forward:ForwardForward",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
