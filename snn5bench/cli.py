@@ -217,6 +217,21 @@ def lock(suite: SuiteArg, suites: SuitesDir = SUITES, results: ResultsDir = RESU
     gate.lock_suite(loaded, planned, store, _console())
 
 
+@app.command()
+def claims(
+    folder: Annotated[Path, typer.Option("--claims", metavar="DIR", help="Where the ledger is.")] = Path(
+        "baselines/claims"
+    ),
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Published beside reproduced: each claim with our number, its interval, and what it would need."""
+    from snn5bench import ledger
+
+    ledger.show(ledger.findings(folder, suites, results), _console(), as_json)
+
+
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
     """Every dataset: licence, shape, and whether it is made, can be made, or must be brought."""
