@@ -88,6 +88,21 @@ def entry(kind: Kind, name: str) -> Entry:
     return known[name]
 
 
+@cache
+def absence(kind: Kind, name: str) -> str:
+    """Why a plugin's `package/name` cannot be used here: its package is not installed, or breaks on import. Empty for
+    what loads, and for names that are a mistake rather than absent."""
+    package = name.partition("/")[0]
+    if name not in entries(kind):
+        known = {found.package for found in entries(kind).values()}
+        return f"package {package} is not installed" if "/" in name and package not in known else ""
+    try:
+        load(kind, name)
+    except BenchError as broken:
+        return broken.problems[0].what
+    return ""
+
+
 def load(kind: Kind, name: str) -> Any:
     """The class called `name`. A plugin that breaks on import is reported with its name and package."""
     found = entry(kind, name)
