@@ -152,7 +152,7 @@ class _Run:
         model = self.method.fit(task)
         self.record.train_seconds = round(time.perf_counter() - begin - self.eval_seconds, 3)
         self.record.peak_memory_bytes = _peak_memory()
-        self.record.train_steps = -(-len(train) // self.cell.batch_size) * len(self.record.curve)
+        self.record.train_steps = -(-len(train) // self.cell.batch_size) * train.passes
         self.record.n_train, self.record.n_val, self.record.n_test = len(train), len(self.val), len(self.test)
         if self.best is None:
             raise BenchError(
@@ -211,6 +211,7 @@ class _Run:
             setattr(record, name, getattr(counts, name))
         for name in ("macs_per_sample", "acs_per_sample", "synops_per_sample"):
             setattr(record, name, getattr(counts, name))
+        record.notes.extend(getattr(model, "notes", ()))
         record.environment = environment.capture(threads=1, backend=keys.versions()["kernels"])
         return {
             "index": self.test.index.astype(np.int32),

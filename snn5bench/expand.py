@@ -142,13 +142,13 @@ class _Expansion:
                 continue
             dataset_params, spec = made
             for method in methods:
-                params = self._method_params(method, dataset)
+                params = self._method_params(method, dataset, spec)
                 if params is None:
                     continue
                 reason = self._incompatible(method, dataset, params, spec)
                 for twin in self._twins(method, dataset, spec, baseline):
                     for seed in self.suite.seeds:
-                        cell = self._cell(method, dataset, params, dataset_params, twin, seed)
+                        cell = self._cell(method, dataset, params, dataset_params, spec, twin, seed)
                         if cell is not None:
                             absent = registry.absence("methods", method.block.name)
                             yield PlannedCell(cell=cell, spec=spec, incompatible=reason, absent=absent)
@@ -222,11 +222,11 @@ class _Expansion:
             self._problem(error.problems[0].what, at, error.problems[0].do)
             return None
 
-    def _method_params(self, method: _Variant, dataset: _Variant) -> dict[str, Any] | None:
+    def _method_params(self, method: _Variant, dataset: _Variant, spec: DatasetSpec) -> dict[str, Any] | None:
         assert isinstance(method.block, MethodBlock)
         stated = dict(method.stated)
         for pattern, more in method.block.on.items():
-            if dataset.matches(pattern):
+            if _covers(pattern, dataset, spec):
                 stated.update(more)
         if registry.absence("methods", method.block.name):
             return stated
@@ -270,7 +270,7 @@ class _Expansion:
         for kind, pairs in kinds:
             if pairs is None or not any(method.matches(p) or p == method.label for p in pairs.methods):
                 continue
-            if any(spec.temporal if p == "temporal" else dataset.matches(p) for p in pairs.datasets):
+            if any(_covers(pattern, dataset, spec) for pattern in pairs.datasets):
                 yield kind
 
     def _cell(
@@ -279,13 +279,14 @@ class _Expansion:
         dataset: _Variant,
         params: dict[str, Any],
         dataset_params: dict[str, Any],
+        spec: DatasetSpec,
         twin: TwinKind,
         seed: int,
     ) -> Cell | None:
         assert isinstance(method.block, MethodBlock)
         assert isinstance(dataset.block, DatasetBlock)
         budget: dict[str, int] = {}
-        own = [block for pattern, block in method.block.budget.items() if dataset.matches(pattern)]
+        own = [block for pattern, block in method.block.budget.items() if _covers(pattern, dataset, spec)]
         for block in (self.suite.budget, dataset.block.budget, *own):
             budget.update(block.model_dump(exclude_none=True))
         for name in ("epochs", "batch_size"):
@@ -313,6 +314,11 @@ class _Expansion:
         problem = Problem(what, self.file.place(at), do)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _covers(pattern: str, dataset: _Variant, spec: DatasetSpec) -> bool:
+    """Whether a dataset pattern covers a dataset; `temporal` covers each that is meant to need time."""
+    return spec.temporal if pattern == "temporal" else dataset.matches(pattern)
 
 
 def _short(value: Any) -> str:

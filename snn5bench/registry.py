@@ -17,6 +17,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lif": "snn5bench.methods.lif:LIF",
         "glif": "snn5bench.methods.glif:GLIF",
         "tskips": "snn5bench.methods.tskips:TSkips",
+        "ff": "snn5bench.methods.forward_forward:ForwardForward",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
@@ -28,9 +29,23 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "listops": "snn5bench.data.listops:ListOps",
         "ps-mnist": "snn5bench.data.ps_mnist:PSMnist",
         "mnist-1d": "snn5bench.data.mnist_1d:Mnist1D",
+        "shd": "snn5bench.data.heidelberg:SHD",
+        "ssc": "snn5bench.data.heidelberg:SSC",
+        "spike-file": "snn5bench.data.heidelberg:SpikeFile",
+        "speech-commands": "snn5bench.data.speech_commands:SpeechCommands",
+        "n-mnist": "snn5bench.data.nmnist:NMnist",
+        "dvs-gesture": "snn5bench.data.dvs_gesture:DvsGesture",
         "event-chain": "snn5bench.data.event_chain:EventChain",
     },
-    "energy_models": {},
+    "energy_models": {
+        "horowitz-fp32": "snn5bench.measure.energy.horowitz:HorowitzFp32",
+        "horowitz-int8": "snn5bench.measure.energy.horowitz:HorowitzInt8",
+        "simple": "snn5bench.measure.energy.simple:SimpleEnergy",
+        "lemaire": "snn5bench.measure.energy.lemaire:Lemaire",
+        "yan-v1": "snn5bench.measure.energy.yan:YanV1",
+        "yan-v4": "snn5bench.measure.energy.yan:YanV4",
+        "davidson-furber": "snn5bench.measure.energy.davidson_furber:DavidsonFurber",
+    },
 }
 
 
