@@ -79,7 +79,8 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
 
 def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_at: str = "") -> Record:
     """A record of `cell` without numbers."""
-    entry = registry.entry("methods", cell.method)
+    absent = registry.absence("methods", cell.method)
+    entry = None if absent else registry.entry("methods", cell.method)
     dataset = registry.load("datasets", cell.dataset)
     spec = dataset(dataset.Params.model_validate(cell.dataset_params)).spec()
     commit, dirty = environment.checkout()
@@ -88,8 +89,8 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         method=cell.method,
         variant=cell.variant,
         method_params=cell.method_params,
-        method_version=f"{entry.package} {entry.version}",
-        fidelity=getattr(registry.load("methods", cell.method), "fidelity", None),
+        method_version="" if entry is None else f"{entry.package} {entry.version}",
+        fidelity=None if entry is None else getattr(registry.load("methods", cell.method), "fidelity", None),
         dataset=cell.dataset_variant,
         dataset_name=cell.dataset,
         dataset_params=cell.dataset_params,
@@ -106,6 +107,11 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         git_commit=commit,
         git_dirty=dirty,
     )
+
+
+def fitted(cell: Cell, packed: Packed) -> nn.Module:
+    """The network that the protocol ends with on `packed`, which need not be the data of `cell.dataset`; never tested."""
+    return _Run(cell, packed, blank(cell, Status.FAILED), None).fit()
 
 
 class _Run:
@@ -146,7 +152,7 @@ class _Run:
         model = self.method.fit(task)
         self.record.train_seconds = round(time.perf_counter() - begin - self.eval_seconds, 3)
         self.record.peak_memory_bytes = _peak_memory()
-        self.record.train_steps = -(-len(train) // self.cell.batch_size) * len(self.record.curve)
+        self.record.train_steps = -(-len(train) // self.cell.batch_size) * train.passes
         self.record.n_train, self.record.n_val, self.record.n_test = len(train), len(self.val), len(self.test)
         if self.best is None:
             raise BenchError(
@@ -205,6 +211,7 @@ class _Run:
             setattr(record, name, getattr(counts, name))
         for name in ("macs_per_sample", "acs_per_sample", "synops_per_sample"):
             setattr(record, name, getattr(counts, name))
+        record.notes.extend(getattr(model, "notes", ()))
         record.environment = environment.capture(threads=1, backend=keys.versions()["kernels"])
         return {
             "index": self.test.index.astype(np.int32),

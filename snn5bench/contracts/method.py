@@ -75,7 +75,8 @@ class Method(ABC):
     @abstractmethod
     def build(self, data: DatasetSpec) -> nn.Module:
         """A network `[T, B, C] -> [T, B, classes]`: logits per step, which the harness reads out, resets and counts.
-        A network that can take `Events` and `Repeated` inputs itself sets the attribute `takes_events = True`."""
+        A network that can take `Events` and `Repeated` inputs itself sets the attribute `takes_events = True`; sentences
+        in its attribute `notes: list[str]` go to the record."""
 
     def fit(self, task: Task) -> nn.Module:
         """Train, and return the network. The default is backpropagation through time."""

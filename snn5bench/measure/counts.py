@@ -35,7 +35,7 @@ from torch.utils.hooks import RemovableHandle
 
 from snn5bench.contracts.inputs import Events, Repeated
 from snn5bench.measure.guard import Guard, blind_spot
-from snn5bench.measure.rules import Rule, delay_bits, rule_for
+from snn5bench.measure.rules import Rule, rule_for
 from snn5bench.measure.tally import Clock, Tally
 from snn5bench.record import LayerCounts
 
@@ -178,8 +178,8 @@ class Counter:
             LayerCounts(name=name, kind="container", detail={"residual_adds": n}) for name, n in self._residuals.items()
         ]
         for name, module in self._model.named_modules():
-            if bits := delay_bits(module):
-                layers.append(LayerCounts(name=name, kind="delay", detail={"delay_bits": bits}))
+            if bits := getattr(module, "delay_bits", None):
+                layers.append(LayerCounts(name=name, kind="delay", detail={"delay_bits": float(bits)}))
         spiking = [tally for tally in tallies if tally.spiking and tally.fired is not None]
         if not spiking:
             missing.setdefault("spike_rate", "the network has no layer that spikes")
