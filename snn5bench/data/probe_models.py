@@ -89,7 +89,8 @@ class Gru(nn.Module):
         super().__init__()
         self.cells = nn.GRU(spec.channels, HIDDEN)
         with torch.no_grad():
-            self.cells.bias_hh_l0[HIDDEN : 2 * HIDDEN] = torch.empty(HIDDEN).uniform_(1, max(spec.T, 2)).log()
+            memory = torch.empty(HIDDEN).uniform_(1, max(spec.T, 2))
+            self.cells.get_parameter("bias_hh_l0")[HIDDEN : 2 * HIDDEN] = memory.log()
         self.out = nn.Linear(HIDDEN, spec.n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
