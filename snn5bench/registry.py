@@ -17,6 +17,10 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lif": "snn5bench.methods.lif:LIF",
         "glif": "snn5bench.methods.glif:GLIF",
         "tskips": "snn5bench.methods.tskips:TSkips",
+        "conversion": "snn5bench.methods.conversion:RateCoding",
+        "qcfs": "snn5bench.methods.conversion:QCFS",
+        "ecl": "snn5bench.methods.conversion:ErrorCompensation",
+        "sfn": "snn5bench.methods.conversion:ScaleFire",
         "ff": "snn5bench.methods.forward_forward:ForwardForward",
     },
     "datasets": {
