@@ -21,6 +21,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "qcfs": "snn5bench.methods.conversion:QCFS",
         "ecl": "snn5bench.methods.conversion:ErrorCompensation",
         "sfn": "snn5bench.methods.conversion:ScaleFire",
+        "compressed": "snn5bench.methods.compression:Compressed",
         "ff": "snn5bench.methods.forward_forward:ForwardForward",
     },
     "datasets": {
