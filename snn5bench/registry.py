@@ -22,6 +22,8 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "ecl": "snn5bench.methods.conversion:ErrorCompensation",
         "sfn": "snn5bench.methods.conversion:ScaleFire",
         "compressed": "snn5bench.methods.compression:Compressed",
+        "dstp": "snn5bench.methods.dstp:DynamicPruning",
+        "spquant": "snn5bench.methods.spquant:SpQuant",
         "ff": "snn5bench.methods.forward_forward:ForwardForward",
     },
     "datasets": {

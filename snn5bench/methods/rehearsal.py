@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 
 class Best:
-    """The weights of the best epoch so far by validation, and its accuracy."""
+    """The weights of the best epoch so far by validation, and its accuracy; the weights of an early epoch."""
 
     def __init__(self) -> None:
         self.accuracy = -1.0
         self.state: dict[str, Any] = {}
+        self.early: dict[str, Any] = {}
 
 
 @contextmanager
-def rehearsal(task: Task, epochs: int) -> Iterator[Best]:
-    """Within: the task lasts `epochs`, and its reports go to `Best`, not to the record or to the choice of an epoch."""
+def rehearsal(task: Task, epochs: int, early: int = 0) -> Iterator[Best]:
+    """Within: the task lasts `epochs`, and its reports go to `Best`, not to the record or to the choice of an epoch.
+    `early` is the epoch whose weights are kept too."""
     report, budget, best = task.report, task.budget, Best()
 
     def keep(model: nn.Module, epoch: int, loss: float | None) -> float:
         accuracy = validation_accuracy(model, task)
+        if epoch == early:
+            best.early = copy.deepcopy(model.state_dict())
         if accuracy > best.accuracy:
             best.accuracy, best.state = accuracy, copy.deepcopy(model.state_dict())
         return accuracy

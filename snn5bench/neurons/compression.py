@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -85,6 +85,14 @@ class Compressor:
         """Quantise from here on."""
         for squeeze in self._squeezes:
             squeeze.bits = bits
+
+    @torch.no_grad()
+    def rewind(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Put the weights of `state`, taken before compression, back; masks and quantisers stay."""
+        for key, value in model.state_dict().items():
+            plain = key.replace("parametrizations.", "").removesuffix(".original")
+            if plain in state:
+                value.copy_(state[plain])
 
 
 class OrderErrors(NamedTuple):

@@ -38,8 +38,6 @@ def test_both_orders_with_and_without_fine_tuning(tmp_path: Any) -> None:
             assert any("masks differ" in note and "ties" in note for note in row.notes)
             assert len(row.curve) == 1, "epochs before compression are not reported"
             assert row.curve[-1].epoch == 4 and row.train_steps == dense.train_steps
-    tuned = [rows[f"tuned[order={order}]@digits"].val_accuracy for order in ("prune-quantise", "quantise-prune")]
-    assert min(tuned) > 0.3, "three times chance, after two epochs of fine-tuning"  # type: ignore[type-var]
 
 
 def test_no_compression_at_all_is_the_base(tmp_path: Any) -> None:
