@@ -22,6 +22,8 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="What data are here, what is missing, and whether it is whole.")
 app.add_typer(data_app, name="data")
+new_app = typer.Typer(no_args_is_help=True, help="Packages to start from.")
+app.add_typer(new_app, name="new")
 
 SuiteArg = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of its YAML file.")]
 SuitesDir = Annotated[Path, typer.Option("--suites", metavar="DIR", help="Where suites are looked for.")]
@@ -195,12 +197,54 @@ def why(
 
 
 @app.command()
+def check(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="A method's name; a plugin's is package/name.")],
+    params: Annotated[
+        str | None, typer.Option("--params", metavar="JSON", help="Parameters that differ from the defaults.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a method in seconds, on synthetic data: state, batches, seeds, time, gradients, numbers, labels."""
+    from snn5bench.conformance.show import check_and_show
+
+    raise typer.Exit(check_and_show(method, params, _console(), as_json))
+
+
+@app.command()
 def lock(suite: SuiteArg, suites: SuitesDir = SUITES, results: ResultsDir = RESULTS) -> None:
     """Make today's records the baseline that `compare` reads."""
     from snn5bench import gate
 
     loaded, planned, store = _load(suite, suites, results)
     gate.lock_suite(loaded, planned, store, _console())
+
+
+@app.command()
+def claims(
+    folder: Annotated[Path, typer.Option("--claims", metavar="DIR", help="Where the ledger is.")] = Path(
+        "baselines/claims"
+    ),
+    as_json: AsJson = False,
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Published beside reproduced: each claim with our number, its interval, and what it would need."""
+    from snn5bench import ledger
+
+    ledger.show(ledger.findings(folder, suites, results), _console(), as_json)
+
+
+@new_app.command("method")
+def new_method(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package and the method, like my-neuron.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the package's folder is made.")] = Path(),
+) -> None:
+    """Write an installable package with a new neuron, its method, test, suite and README; it passes `check` as it is."""
+    from snn5bench import scaffold
+
+    for path in scaffold.new_method(name, to):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: pip install -e {to / name} && snn5bench check {name}/{name}")
 
 
 @data_app.command("list")

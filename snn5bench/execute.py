@@ -80,7 +80,8 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
 
 def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_at: str = "") -> Record:
     """A record of `cell` without numbers."""
-    entry = registry.entry("methods", cell.method)
+    absent = registry.absence("methods", cell.method)
+    entry = None if absent else registry.entry("methods", cell.method)
     dataset = registry.load("datasets", cell.dataset)
     spec = dataset(dataset.Params.model_validate(cell.dataset_params)).spec()
     commit, dirty = environment.checkout()
@@ -89,8 +90,8 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         method=cell.method,
         variant=cell.variant,
         method_params=cell.method_params,
-        method_version=f"{entry.package} {entry.version}",
-        fidelity=getattr(registry.load("methods", cell.method), "fidelity", None),
+        method_version="" if entry is None else f"{entry.package} {entry.version}",
+        fidelity=None if entry is None else getattr(registry.load("methods", cell.method), "fidelity", None),
         dataset=cell.dataset_variant,
         dataset_name=cell.dataset,
         dataset_params=cell.dataset_params,
@@ -107,6 +108,11 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         git_commit=commit,
         git_dirty=dirty,
     )
+
+
+def fitted(cell: Cell, packed: Packed) -> nn.Module:
+    """The network that the protocol ends with on `packed`, which need not be the data of `cell.dataset`; never tested."""
+    return _Run(cell, packed, blank(cell, Status.FAILED), None).fit()
 
 
 class _Run:

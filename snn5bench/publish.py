@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from snn5bench.claims import beside
+from snn5bench.claims import read as read_claims
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell, read
 from snn5bench.report import index, terminal, write
@@ -15,6 +17,8 @@ from snn5bench.report.table import Table
 from snn5bench.store import Store
 from snn5bench.suite import Suite
 
+CLAIMS = Path("baselines/claims")
+
 
 def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Table:
     """The leaderboard of a suite's present cells."""
@@ -22,7 +26,8 @@ def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Tabl
     if not records:
         raise BenchError("there are no records yet", str(store.cells), f"run `snn5bench run {suite.name}` first")
     files = {record.key: f"cells/{store.path(record).name}" for record in records}
-    return build_table(records, store.correct(records), files=files, suite=suite.name)
+    claims = beside(read_claims(CLAIMS)) if any(CLAIMS.glob("*.yaml")) else {}
+    return build_table(records, store.correct(records), claims=claims, files=files, suite=suite.name)
 
 
 def leaderboard(

@@ -29,7 +29,7 @@ def bptt(model: nn.Module, params: MethodParams, task: Task) -> nn.Module:
     Adam with decoupled weight decay, learning rate by a cosine to zero over all steps, cross-entropy on the read-out
     logits, gradient norm clipped.
     """
-    optimiser = torch.optim.AdamW(_groups(model, params), lr=params.lr)
+    optimiser = torch.optim.AdamW(_groups(model, params), lr=params.lr, fused=True)
     per_epoch = -(-len(task.train) // task.budget.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, per_epoch * task.budget.epochs)
     trained = [p for p in model.parameters() if p.requires_grad]

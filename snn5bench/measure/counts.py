@@ -178,8 +178,7 @@ class Counter:
             LayerCounts(name=name, kind="container", detail={"residual_adds": n}) for name, n in self._residuals.items()
         ]
         for name, module in self._model.named_modules():
-            bits = getattr(module, "delay_bits", None)
-            if isinstance(bits, int | float) and bits:
+            if bits := getattr(module, "delay_bits", None):
                 layers.append(LayerCounts(name=name, kind="delay", detail={"delay_bits": float(bits)}))
         spiking = [tally for tally in tallies if tally.spiking and tally.fired is not None]
         if not spiking:

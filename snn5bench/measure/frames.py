@@ -71,9 +71,7 @@ def look(frames: Tensor) -> Look:
         return Look(fired, once.by_step.repeat(steps), once.by_value * steps, once.unit)
     if frames.device.type == "cpu":
         return Look(*_look(_array(frames)))
-    hit = frames != 0
-    fired = hit.sum(1, dtype=torch.int64).cpu().numpy()
-    return Look(fired, fired.sum(1), fired.sum(0), not bool((hit & (frames.abs() != 1)).any()))
+    return _look_torch(frames)
 
 
 def scan(frames: Tensor, fan_out: np.ndarray) -> Scan:
@@ -134,6 +132,13 @@ def _look(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
             by_step[step] += within[i]
             by_value[i] += within[i]
     return fired, by_step, by_value, not np.any(beyond)
+
+
+def _look_torch(frames: Tensor) -> Look:
+    """The same in torch operations, for tensors that are not on the CPU."""
+    hit = frames != 0
+    fired = hit.sum(1, dtype=torch.int64).cpu().numpy()
+    return Look(fired, fired.sum(1), fired.sum(0), not bool((hit & (frames.abs() != 1)).any()))
 
 
 @numba.njit(cache=True, nogil=True)

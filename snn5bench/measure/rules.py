@@ -7,7 +7,7 @@ so that no neuron model has to be imported here:
   neuron and step, with `states` (default 1) state variables each.
 - `recurrent_weight`: `[N, N]` weights (or a `Linear`) that feed the module's own spikes of step t - 1 back at step t
   without a call that a hook could see; out of use while the module's `time` is "notd".
-- `delay_bits`: bits of the ring buffer of a connection with a delay (delay times width).
+- `delay_bits`: bits of the ring buffer that a connection with a delay needs: delay times width.
 - `operations(inputs, output)`: a mapping from name to a tensor `[B]` or `[T, B]`: what the module does outside its
   child modules. `macs`, `acs`, `bias_adds`, `neuron_updates` and `dense_macs` go to the fields of that name (macs and
   acs are synaptic operations); `matmul_macs` and `matmul_acs` are products of two activations; any other name is kept
@@ -145,7 +145,7 @@ class Synapses:
                 groups: int = module.groups  # type: ignore[assignment]
                 reach = math.prod(-(-k // s) for k, s in zip(kernel, strides, strict=True))
                 tally.facts["borderless_fan_out"] = weight.shape[0] // groups * reach
-                tally.facts["addresses_per_spike"] = weight.shape[0] * math.prod(kernel)
+                tally.facts["addresses_per_spike"] = weight.shape[0] // groups * math.prod(kernel)
         return self._fans[item]
 
 

@@ -41,7 +41,9 @@ def first_pulse(samples: int, T: int, seed: int, noise: float = 0.05) -> tuple[T
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
-def train(net: SpikingNet, x: Tensor, y: Tensor, epochs: int, seed: int = 0, T: int | None = None, lr: float = 2e-3) -> None:  # fmt: skip
+def train(
+    net: SpikingNet, x: Tensor, y: Tensor, epochs: int, seed: int = 0, T: int | None = None, lr: float = 5e-3
+) -> None:
     """Calibrate on the first 64 samples, then Adam with a cosine schedule, batch 64, for exactly `epochs` epochs. With
     `T`, `x` is `[B, C]` and shown at T steps."""
     order = torch.Generator().manual_seed(seed)
