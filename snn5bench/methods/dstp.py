@@ -34,8 +34,8 @@ class DynamicPruning(OnBase):
     name = "dstp"
     summary = "Dynamic spatio-temporal pruning: steps by divergence, weights by LAMP with rewinding"
     fidelity = Fidelity.reconstruction(
-        "divergence, thresholds and LAMP rounds as in the official code, which is incomplete; shorter schedule, no TET loss, "
-        "training at the pruned T"
+        "divergence, thresholds and LAMP rounds as in the official code, which is incomplete; shorter schedule, no "
+        "TET loss, training at the pruned T"
     )
 
     class Params(OverBase):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from snn5bench import keys, registry
 from snn5bench.cell import Cell
 from snn5bench.methods.compression import Compressed
+from snn5bench.neurons.compression import Compressor
+from snn5bench.neurons.lif import LIF
+from snn5bench.neurons.network import SpikingNet
 from tests.methods.cells import PULSE_ORDER, records_of
 
 BASE = "base_params: {hidden: [40]}, sparsity: 0.7"
@@ -91,3 +96,51 @@ def test_the_code_of_the_base_is_part_of_the_key() -> None:
     assert "snn5bench.methods.glif" in code("glif") - code("lif")
     assert "snn5bench.neurons.compression" in code("lif")
     assert registry.load("methods", "lif").builds_on({}) == ()
+
+
+def test_dynamic_pruning_through_the_protocol(tmp_path: Any) -> None:
+    methods = ["{name: dstp, params: {base_params: {hidden: [32]}, rounds: 3, share: 0.4}}"]
+    rows = records_of(tmp_path, methods, [DIGITS, PULSE_ORDER], epochs=7, twins="{}")
+    for name in ("digits", "pulse-order"):
+        row = rows[f"dstp@{name}"]
+        assert row.status == "done", row.reason
+        assert row.missing == {} and row.weight_sparsity == pytest.approx(1 - 0.6**3, abs=0.01)
+        assert any("78.4% of the weights pruned by LAMP" in note for note in row.notes)
+        assert any("steps, as the divergence" in note for note in row.notes)
+        assert len(row.curve) == 1 and row.selected_epoch == 6
+    assert rows["dstp+notd@pulse-order"].status == "incompatible"
+    assert "last steps" in rows["dstp+notd@pulse-order"].reason
+    assert rows["dstp@digits"].test_accuracy > 0.3  # type: ignore[operator]
+
+
+def test_rewinding_puts_early_weights_back_under_the_mask() -> None:
+    net = SpikingNet(12, (20,), 4, lambda n: LIF(recurrent=n))
+    early = copy.deepcopy(net.state_dict())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    compressor = Compressor(net, "prune-quantise", "lamp", "max")
+    compressor.prune(0.5)
+    kept = [value != 0 for value in compressor.values()]
+    compressor.rewind(net, early)
+    old = [early["synapses.0.weight"], early["neurons.0.recurrent_weight"], early["readout.weight"]]
+    found = {tuple(v.shape): v for v in compressor.values()}
+    for before in old:
+        mask = next(k for k in kept if k.shape == before.shape)
+        assert torch.equal(found[tuple(before.shape)], before * mask)
+    assert torch.equal(net.readout.bias, early["readout.bias"])
+
+
+def test_spquant_through_the_protocol(tmp_path: Any) -> None:
+    methods = [
+        "{name: spquant, params: {hidden: [48]}}",
+        "{name: spquant, label: masked, params: {hidden: [48], mask_negative: true}}",
+        "{name: compressed, label: both, params: {base: spquant, base_params: {hidden: [48]}, bits: 2, sparsity: 0.5}}",
+    ]
+    rows = records_of(tmp_path, methods, [DIGITS, PULSE_ORDER], epochs=4, twins="{}")
+    assert {row.status for row in rows.values()} == {"done"}, [row.reason for row in rows.values()]
+    assert rows["spquant@digits"].notes == ["membrane potential in 3 levels: 1.58 bits of information, 2 as stored"]
+    assert rows["masked@digits"].notes == ["membrane potential in 2 levels: 1.00 bits of information, 1 as stored"]
+    for name in ("spquant", "masked"):
+        assert rows[f"{name}@digits"].test_accuracy > 0.5  # type: ignore[operator]
+    assert all(rows[f"{name}+notd@pulse-order"].test_accuracy == 0.5 for name in ("spquant", "masked", "both"))
