@@ -90,7 +90,7 @@ def fill(bench: Bench) -> Bench:
     for seed in (0, 1, 2):
         bench.add("glif", "order", seed, 180 + seed, test_accuracy_peeked=0.95)
         bench.add("glif", "order", seed, 100, twin="notd")
-        bench.add("lif", "order", seed, 178 - seed, notes=["a note | with a bar"])
+        bench.add("lif", "order", seed, 179 - seed, notes=["a note | with a bar"])
         bench.add("lif", "order", seed, 101, twin="notd")
         bench.add("lif", "order", seed, 120, twin="shuffled")
         bench.add("<script>alert(1)</script>", "order", seed, 120, fidelity=Fidelity.inspired("takes <b>the idea</b>"))
