@@ -247,6 +247,23 @@ def new_method(
     typer.echo(f"next: pip install -e {to / name} && snn5bench check {name}/{name}")
 
 
+@app.command()
+def submit(
+    row: Annotated[str, typer.Argument(metavar="ROW", help="METHOD@DATASET, as the leaderboard names it.")],
+    suite: Annotated[str, typer.Option("--suite", help="The suite whose leaderboard has the row.")] = "bundled",
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The checkout that gets submissions/.")] = Path(),
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Write the files and the text of a pull request with one row: every seed and twin, the suite, the environment."""
+    from snn5bench import submission
+    from snn5bench.suite import find
+
+    _, planned, store = _load(suite, suites, results)
+    folder = submission.collect(row, find(suite, suites), planned, store, to)
+    typer.echo(f"wrote {folder}; its PULL_REQUEST.md is the text of the pull request")
+
+
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
     """Every dataset: licence, shape, and whether it is made, can be made, or must be brought."""

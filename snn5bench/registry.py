@@ -17,6 +17,13 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lif": "snn5bench.methods.lif:LIF",
         "glif": "snn5bench.methods.glif:GLIF",
         "tskips": "snn5bench.methods.tskips:TSkips",
+        "conversion": "snn5bench.methods.conversion:RateCoding",
+        "qcfs": "snn5bench.methods.conversion:QCFS",
+        "ecl": "snn5bench.methods.conversion:ErrorCompensation",
+        "sfn": "snn5bench.methods.conversion:ScaleFire",
+        "compressed": "snn5bench.methods.compression:Compressed",
+        "dstp": "snn5bench.methods.dstp:DynamicPruning",
+        "spquant": "snn5bench.methods.spquant:SpQuant",
         "ff": "snn5bench.methods.forward_forward:ForwardForward",
     },
     "datasets": {
