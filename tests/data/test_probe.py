@@ -22,7 +22,7 @@ ORDER = PulseOrder.Params(T=12, min_gap=2, max_gap=4, train=150, val=30, test=50
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(models, "STEPS", 100)
+    monkeypatch.setattr(models, "STEPS", 160)
     monkeypatch.setattr(models, "HIDDEN", 32)
     torch.set_num_threads(1)
 
