@@ -17,6 +17,8 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lif": "snn5bench.methods.lif:LIF",
         "glif": "snn5bench.methods.glif:GLIF",
         "tskips": "snn5bench.methods.tskips:TSkips",
+        "spikingssm": "snn5bench.methods.spikingssm:SpikingSSM",
+        "sssa": "snn5bench.methods.sssa:SSSA",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",

@@ -38,7 +38,7 @@ class S4D(nn.Module):
         states: int = 16,
         dt_min: float = 1e-3,
         dt_max: float = 0.1,
-        train_B: bool = False,
+        train_b: bool = False,
         bidirectional: bool = False,
     ) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class S4D(nn.Module):
         self.log_A_real = nn.Parameter(torch.full((channels, pairs), math.log(0.5)))
         self.A_imag = nn.Parameter(math.pi * torch.arange(pairs).repeat(channels, 1).float())
         self.C = nn.Parameter(torch.randn(ways, channels, pairs, 2) * math.sqrt(0.5))
-        self.B = nn.Parameter(torch.tensor([1.0, 0.0]).repeat(channels, pairs, 1), requires_grad=train_B)
+        self.B = nn.Parameter(torch.tensor([1.0, 0.0]).repeat(channels, pairs, 1), requires_grad=train_b)
         self.D = nn.Parameter(torch.randn(channels))
 
     def slow_parameters(self) -> list[nn.Parameter]:
@@ -70,16 +70,16 @@ class S4D(nn.Module):
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """y, times `scale` `[H]` where given (free: it is folded into C and D)."""
         log_a, c = self.system()
-        D = self.D
+        direct: Tensor = self.D
         if scale is not None:
-            c, D = c * scale.unsqueeze(-1), D * scale
+            c, direct = c * scale.unsqueeze(-1), direct * scale
         now = 2 * c.real.sum(-1)
-        now[0] = now[0] + D
+        now[0] = now[0] + direct
         if self.time == "notd":
             return x * now[0]
         if self.time == "sdbp":
             past, source = c * torch.exp(log_a), x.detach()
-            y = x * now[0] + ssm_scan(source, matrices(log_a.detach(), past[0], torch.zeros_like(D), len(x)))
+            y = x * now[0] + ssm_scan(source, matrices(log_a.detach(), past[0], torch.zeros_like(direct), len(x)))
         else:
             past, source = c * torch.exp(log_a), x
             y = ssm_scan(source, matrices(log_a, past[0], now[0], len(x)))

@@ -71,7 +71,7 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float
 @pytest.mark.parametrize("steps", [1, 2, 63, 64, 65, 131, 257])
 def test_equals_the_recurrence_with_all_gradients(monkeypatch: pytest.MonkeyPatch, kernels: str, steps: int) -> None:
     monkeypatch.setenv("SNN5BENCH_KERNELS", kernels)
-    model, x = layer(train_B=True), sequence(steps)
+    model, x = layer(train_b=True), sequence(steps)
     same(gradients(model, model, x), gradients(lambda x: recurrence(model, x), model, x), 1e-12)
 
 
