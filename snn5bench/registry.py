@@ -25,6 +25,8 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "dstp": "snn5bench.methods.dstp:DynamicPruning",
         "spquant": "snn5bench.methods.spquant:SpQuant",
         "ff": "snn5bench.methods.forward_forward:ForwardForward",
+        "spikingssm": "snn5bench.methods.spikingssm:SpikingSSM",
+        "sssa": "snn5bench.methods.sssa:SSSA",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
