@@ -219,19 +219,6 @@ def lock(suite: SuiteArg, suites: SuitesDir = SUITES, results: ResultsDir = RESU
     gate.lock_suite(loaded, planned, store, _console())
 
 
-@new_app.command("method")
-def new_method(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package and the method, like my-neuron.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the package's folder is made.")] = Path(),
-) -> None:
-    """Write an installable package with a new neuron, its method, test, suite and README; it passes `check` as it is."""
-    from snn5bench import scaffold
-
-    for path in scaffold.new_method(name, to):
-        typer.echo(f"wrote {path}")
-    typer.echo(f"next: pip install -e {to / name} && snn5bench check {name}/{name}")
-
-
 @app.command()
 def claims(
     folder: Annotated[Path, typer.Option("--claims", metavar="DIR", help="Where the ledger is.")] = Path(
@@ -245,6 +232,19 @@ def claims(
     from snn5bench import ledger
 
     ledger.show(ledger.findings(folder, suites, results), _console(), as_json)
+
+
+@new_app.command("method")
+def new_method(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package and the method, like my-neuron.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the package's folder is made.")] = Path(),
+) -> None:
+    """Write an installable package with a new neuron, its method, test, suite and README; it passes `check` as it is."""
+    from snn5bench import scaffold
+
+    for path in scaffold.new_method(name, to):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: pip install -e {to / name} && snn5bench check {name}/{name}")
 
 
 @app.command()
@@ -270,6 +270,60 @@ def data_list(as_json: AsJson = False) -> None:
     from snn5bench import views
 
     views.print_datasets(_console(), as_json)
+
+
+DataArg = Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name; `data list` shows them.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the dataset; may be repeated.")
+]
+From = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Look for brought data under DIR first.")]
+
+
+@data_app.command("get")
+def data_get(name: DataArg, to: From = None) -> None:
+    """Download a dataset and verify it; where no program may, say how to get it and where to put it."""
+    from snn5bench import shelf
+
+    shelf.look_in(to)
+    shelf.get(name, _console())
+
+
+@data_app.command("check")
+def data_check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets; all that are here.")] = None,
+    settings: Set = None,
+    source: From = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name every file that is missing, cut off, mislabelled or swapped, with what was expected; exit code 2 if any."""
+    from snn5bench import shelf
+
+    shelf.look_in(source)
+    raise typer.Exit(shelf.check(names or [], settings or [], _console(), as_json))
+
+
+@data_app.command("path")
+def data_path(name: DataArg, settings: Set = None, source: From = None, as_json: AsJson = False) -> None:
+    """Where a dataset is looked for, what must be there, and where its packed form is."""
+    from snn5bench import shelf
+
+    shelf.look_in(source)
+    shelf.path(name, settings or [], _console(), as_json)
+
+
+@data_app.command("probe")
+def data_probe(
+    name: DataArg,
+    settings: Set = None,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="Seeds of the trained probes.")] = "0",
+    source: From = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does it need time? Classifiers that see counts, single steps, shuffled steps and the sequence, with intervals."""
+    from snn5bench import shelf
+
+    shelf.look_in(source)
+    shelf.probe(name, settings or [], seeds, _console(), as_json)
 
 
 @data_app.command("prepare")

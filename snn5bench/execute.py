@@ -19,6 +19,7 @@ from snn5bench import environment, keys, registry
 from snn5bench.cell import Cell
 from snn5bench.contracts.inputs import dense
 from snn5bench.contracts.method import Budget, CannotCut, Method, Task
+from snn5bench.contracts.readout import feed, read_out
 from snn5bench.data.batches import SplitBatches
 from snn5bench.data.cache import prepare
 from snn5bench.data.packed import Packed
@@ -27,7 +28,7 @@ from snn5bench.errors import BenchError
 from snn5bench.measure.counts import Counter
 from snn5bench.record import Epoch, Record, Status
 from snn5bench.seeds import stream
-from snn5bench.train import bptt, feed, predict, read_out
+from snn5bench.train import bptt, predict
 
 SELECTION_RULE = "best validation epoch"
 EVAL_BATCH = 256

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_sparsity, against_synops
+from snn5bench.report.chart_even import against_break_even, verdicts
 from snn5bench.report.chart_time import curves, gains, peeking
 from snn5bench.report.table import Row, Table
 
@@ -18,6 +19,8 @@ class Kind(NamedTuple):
     reading: str
     """How to read it, in a sentence."""
     draw: Callable[[list[Row], list[str]], Drawing]
+    say: Callable[[list[Row]], list[str]] = lambda rows: []
+    """Sentences below a chart."""
 
 
 class Figure(NamedTuple):
@@ -28,6 +31,7 @@ class Figure(NamedTuple):
     dataset: str
     chart: Layers
     left_out: dict[str, str]
+    said: list[str]
 
 
 class Panel(NamedTuple):
@@ -66,6 +70,15 @@ KINDS = (
         against_sparsity,
     ),
     Kind(
+        "break-even",
+        "Spike rate against break-even",
+        "Grey bar: the measured rate, with the range of its seeds. Signs: the rate at which a dense network of the same "
+        "shape would need as much energy, under each energy model. Filled: every seed lies below, so that spiking is "
+        "cheaper; pale: some do; hollow: none.",
+        against_break_even,
+        verdicts,
+    ),
+    Kind(
         "curves",
         "Training curves",
         "Validation accuracy by epoch: mean over the seeds, band from the worst to the best seed.",
@@ -93,7 +106,8 @@ def panels(table: Table) -> list[Panel]:
                 panel.absent[dataset] = "; ".join(dict.fromkeys(left_out.values()))
             else:
                 described = chart.properties(title=dataset, description=f"{kind.title}, {dataset}. {kind.reading}")
-                panel.figures.append(Figure(f"{kind.key}-{number + 1}", dataset, described, left_out))
+                said = kind.say(table.of(dataset))
+                panel.figures.append(Figure(f"{kind.key}-{number + 1}", dataset, described, left_out, said))
         found.append(panel)
     return found
 

@@ -55,7 +55,7 @@ def test_figures_are_written_and_stable(bench: Bench, tmp_path: Path) -> None:
         bench.add("a", "order", seed, 100, twin="notd")
     once, twice = (figures.save(bench.table(), tmp_path / name) for name in ("one", "two"))
     assert [path.name for path in once[1:4]] == [f"synops-1-order.{suffix}" for suffix in ("svg", "png", "pdf")]
-    assert len(once) == 1 + 3 * 5, "peeking was not recorded, the other five kinds were"
+    assert len(once) == 1 + 3 * 6, "peeking was not recorded, the other six kinds were"
     for first, second in zip(once, twice, strict=True):
         assert first.read_bytes() == second.read_bytes()
     starts = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from snn5bench import stats
 from snn5bench.errors import BenchError
-from snn5bench.record import Fidelity, Record, Status
+from snn5bench.record import EnergyEstimate, Fidelity, LayerCounts, Record, Status
 from snn5bench.report import csv, html, index, latex, markdown, terminal
 from snn5bench.report.build import build_table
 from snn5bench.report.table import Row, Table
@@ -48,6 +48,8 @@ def test_numbers_are_means_over_seeds(full: Bench) -> None:
     assert glif.synops_per_sample.value == pytest.approx(181_010)
     assert (glif.energy_nj.low, glif.energy_nj.high) == pytest.approx((1810, 4525))
     assert (glif.ann_ratio.low, glif.ann_ratio.high) == pytest.approx((0.0905, 0.22625))
+    assert glif.break_even.rate.value == pytest.approx(0.081)
+    assert glif.break_even.by_model == pytest.approx({"a-model": 0.25, "b-model": 0.0905, "c-model": 0.0})
     assert glif.train_seconds.value == pytest.approx(13.5)
     assert glif.peeking_gap.value == pytest.approx(0.95 - 0.905)
     assert glif.curve.mean == pytest.approx([0.4525, 0.905])
@@ -226,6 +228,20 @@ RECORDS = st.builds(
     energy_nj=st.dictionaries(st.sampled_from("mn"), maybe(st.floats(0, 1e9))),
     ann_twin_energy_nj=st.dictionaries(st.sampled_from("mn"), maybe(st.floats(0, 1e9))),
     notes=st.lists(NAMES, max_size=2),
+    energy=st.dictionaries(
+        st.sampled_from("mn"), st.builds(EnergyEstimate, energy_nj=st.none(), break_even_spike_rate=SHARE)
+    ),
+    layers=st.lists(
+        st.builds(
+            LayerCounts,
+            name=st.just("1"),
+            kind=st.just("synapses"),
+            acs=st.floats(0, 1e6),
+            dense_macs=st.floats(0, 1e6),
+            detail=st.just({"steps": 4.0}),
+        ),
+        max_size=1,
+    ),
     train_seconds=maybe(st.floats(0, 1e5)),
     started_at=st.sampled_from(["", "2026"]),
     git_commit=maybe(st.just("abc")),
