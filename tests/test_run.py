@@ -16,6 +16,7 @@ from rich.console import Console
 from snn5bench.cell import Cell
 from snn5bench.errors import BenchError
 from snn5bench.expand import read
+from snn5bench.orphans import EVERY_S
 from snn5bench.plan import Planner, State
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
@@ -125,6 +126,9 @@ def test_killed_at_once_and_run_again(suite, tmp_path):
     assert len(store.records()) == len(planned)
     assert all((cells / name).read_bytes() == text for name, text in kept.items())
     assert workers
+    deadline = time.monotonic() + 10 * EVERY_S
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "its workers ended with it"
 
 
