@@ -242,6 +242,7 @@ def setup(cells: Cells) -> Setup:
     return Setup(
         method_params=first.method_params,
         method_version=first.method_version,
+        dataset_name=first.dataset_name or first.dataset,
         dataset_params=first.dataset_params,
         transform=first.transform,
         budget=first.budget,

@@ -103,7 +103,7 @@ def against_break_even(rows: list[Row], names: list[str]) -> Drawing:
     y = alt.Y("variant:N").title(None).sort(order).axis(labelLimit=180)
     base = alt.Chart(alt.InlineData(values=measured)).encode(y=y, tooltip=_tips())
     bars = base.mark_tick(thickness=4, size=22, color=NEUTRAL, opacity=1).encode(x=x)
-    seeds = base.mark_rule(strokeWidth=8, color=NEUTRAL, opacity=0.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    seeds = base.mark_rule(strokeWidth=7, color=NEUTRAL).encode(x=alt.X("low:Q"), x2="high:Q")
     signs = (
         alt.Chart(alt.InlineData(values=evens))
         .mark_point(size=70, strokeWidth=2, opacity=1)

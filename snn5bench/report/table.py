@@ -97,6 +97,8 @@ class Setup(_Frozen):
 
     method_params: dict[str, Any]
     method_version: str
+    dataset_name: str
+    """Registered name."""
     dataset_params: dict[str, Any]
     transform: dict[str, Any]
     budget: dict[str, Any]

@@ -130,6 +130,30 @@ def test_break_even_draws_every_model_and_says_which_side(full: Bench) -> None:
     assert panel.figures[0].left_out["silent"] == "a-model gave no number: no reads counted"
 
 
+def test_steps_draws_one_line_through_a_dataset_at_several_lengths(bench: Bench) -> None:
+    """Three T of one dataset are one chart, another noise is another, and the control with one T has none."""
+    for T, right in ((4, 120), (8, 150), (16, 180)):
+        for noise in (0.0, 0.1):
+            bench.add(
+                "a", f"order[T={T},noise={noise}]", 0, right, T=T, dataset_name="order",
+                dataset_params={"T": T, "noise": noise}, key=f"{T}-{noise}",
+            )  # fmt: skip
+    bench.add("b", "order[T=4,noise=0.0]", 0, reason="out of memory", dataset_name="order",
+              dataset_params={"T": 4, "noise": 0.0})  # fmt: skip
+    bench.add("a", "control", 0, 190)
+    (panel,) = [panel for panel in panels(bench.table()) if panel.kind.key == "steps"]
+    assert [figure.dataset for figure in panel.figures] == ["order[noise=0.0]", "order[noise=0.1]"]
+    points = _values(panel.figures[0].chart)
+    assert sorted({(point["T"], point["accuracy"]) for point in points}) == [(4, 60.0), (8, 75.0), (16, 90.0)]
+    assert panel.figures[0].left_out == {"b on order[T=4,noise=0.0]": "out of memory"} and not panel.absent
+
+
+def test_steps_says_where_there_is_only_one_length(full: Bench) -> None:
+    (panel,) = [panel for panel in panels(full.table()) if panel.kind.key == "steps"]
+    assert (panel.figures, panel.absent) == ([], {"made-up": "no method was run on one dataset at several T"})
+    assert "No chart for made-up: no method was run on one dataset at several T." in html.render(full.table())
+
+
 def test_sides_of_a_break_even() -> None:
     evens = (0.2, 0.1, 0.12, 0.14, 0.05, 0.0, 1.0)
     told = ["below", "above", "across", "across", "above", "never", "below"]

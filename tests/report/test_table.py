@@ -16,6 +16,7 @@ from snn5bench.errors import BenchError
 from snn5bench.record import EnergyEstimate, Fidelity, LayerCounts, Record, Status
 from snn5bench.report import csv, html, index, latex, markdown, terminal
 from snn5bench.report.build import build_table
+from snn5bench.report.summary import summarise
 from snn5bench.report.table import Row, Table
 from tests.report.conftest import Bench, N
 
@@ -179,6 +180,28 @@ def test_a_dataset_with_several_parameters_is_several_datasets(bench: Bench) -> 
     for T in (4, 8):
         bench.add("a", "order", 0, 150, dataset_params={"T": T, "gap": 3}, key=f"T{T}")
     assert bench.table().datasets == ["order[T=4]", "order[T=8]"]
+
+
+def test_a_control_that_gains_from_state_says_why(bench: Bench) -> None:
+    for seed in (0, 1, 2):
+        bench.add("a", "control", seed, 180)
+        bench.add("a", "control", seed, 140, twin="notd")
+        bench.add("b", "order", seed, 180)
+        bench.add("b", "order", seed, 140, twin="notd")
+    table = bench.table()
+    said = summarise(table, "control").time
+    assert said.startswith("Cutting its state between steps costs +20.0 [")
+    assert "two levels of one binary step" in said and said.count("binary step") == 1
+    assert "binary step" not in summarise(table, "order").time
+
+
+def test_a_control_names_the_rows_that_gain_where_the_leader_does_not(bench: Bench) -> None:
+    for seed in (0, 1, 2):
+        for name, right, cut in (("a", 190, 190), ("b", 150, 110)):
+            bench.add(name, "control", seed, right)
+            bench.add(name, "control", seed, cut, twin="notd")
+    said = summarise(bench.table(), "control").time
+    assert "as a control should show; b gains by its state" in said and "binary step" in said
 
 
 def test_claims_and_files(bench: Bench) -> None:
