@@ -15,7 +15,6 @@ from snn5bench.contracts.verdict import Verdict
 from snn5bench.data.coding import thermometer
 from snn5bench.seeds import stream
 
-
 TWINS = "digits that look like an earlier one when they are this coarse (dropped)"
 
 
