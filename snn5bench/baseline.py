@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -87,6 +87,8 @@ class LockedCell(_Strict):
     key: str
     definition: str
     """Digest of what the cell is asked to do; see `definition`."""
+    protocol: str
+    """Digest of how it was done; see `protocol`."""
     dataset_fingerprint: str | None = None
     n_test: int | None = None
     test_accuracy: Share | None = None
@@ -140,31 +142,26 @@ class Baseline(_Strict):
         return {part: self.parts[name] for part, name in cell.made_of.items()}
 
 
-def row_names(records: Sequence[Record]) -> list[RowName]:
-    """The row of each record. Where one dataset appears with several parameters, its name carries those that differ."""
-    seen: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        settings = seen.setdefault(record.dataset, [])
-        if record.dataset_params not in settings:
-            settings.append(record.dataset_params)
-
-    def label(record: Record) -> str:
-        settings = seen[record.dataset]
-        names = sorted({name for setting in settings for name in setting})
-        differ = [name for name in names if any(s.get(name) != settings[0].get(name) for s in settings)]
-        text = ", ".join(f"{name}={record.dataset_params.get(name)}" for name in differ)
-        return f"{record.dataset} ({text})" if differ else record.dataset
-
-    return [RowName(record.variant, label(record), record.twin) for record in records]
+def row_of(record: Record) -> RowName:
+    """The row a record belongs to."""
+    return RowName(record.variant, record.dataset, record.twin)
 
 
 def definition(record: Record) -> str:
-    """Digest of what a cell is asked to do, seed and data left out: method, parameters, transform, twin, budget, rule.
+    """Digest of what a cell is asked to do, seed left out; known before it runs, so that a failed cell has it too."""
+    return _digest_of(record, "method method_params dataset dataset_params twin")
 
-    Two records with one definition and one data fingerprint may be compared, whatever code and versions made them.
-    """
-    names = "method method_params dataset dataset_params transform temporal twin budget selection_rule T n_classes"
-    return _digest({name: getattr(record, name) for name in names.split()})
+
+def protocol(record: Record) -> str:
+    """Digest of how a cell was done. Done cells of one definition, protocol and data may be compared, whatever code and
+    versions made them."""
+    return _digest_of(record, "budget transform temporal selection_rule T n_classes")
+
+
+def made_of(record: Record) -> dict[str, Any]:
+    """What the record's key was made of, by part, and its environment."""
+    environment = {"environment": record.environment.model_dump(mode="json")} if record.environment else {}
+    return record.key_parts | environment
 
 
 def lock(
@@ -177,10 +174,11 @@ def lock(
     taken = list(records)
     suites = sorted({record.suite for record in taken})
     if len(suites) != 1:
-        raise BenchError(f"expected the records of one suite, got {len(suites)}: {', '.join(suites) or 'none'}")
+        what = f"records of several suites: {', '.join(suites)}" if suites else "there are no records"
+        raise BenchError(what, do="" if suites else "run the suite first: `snn5bench run SUITE`")
     parts: dict[str, Any] = {}
-    named = sorted(zip(row_names(taken), taken, strict=True), key=lambda pair: (pair[0], pair[1].seed))
-    cells = [_lock_cell(name, record, correct_by_record.get(record.key), parts) for name, record in named]
+    ordered = sorted(taken, key=lambda record: (row_of(record), record.seed))
+    cells = [_lock_cell(record, correct_by_record.get(record.key), parts) for record in ordered]
     commits = Counter(record.git_commit for record in taken if record.git_commit)
     environments = Counter(record.environment.model_dump_json() for record in taken if record.environment)
     try:
@@ -226,7 +224,8 @@ def read(path: Path) -> Baseline:
         raise BenchError(f"the baseline is not valid: {_first(broken)}", str(path), again) from broken
 
 
-def _lock_cell(name: RowName, record: Record, correct: Answers | None, parts: dict[str, Any]) -> LockedCell:
+def _lock_cell(record: Record, correct: Answers | None, parts: dict[str, Any]) -> LockedCell:
+    name = row_of(record)
     done = record.status is Status.DONE
     if done and correct is None:
         raise BenchError(
@@ -234,27 +233,24 @@ def _lock_cell(name: RowName, record: Record, correct: Answers | None, parts: di
             where=f"record {record.key}",
             do="run the cell again",
         )
-    content = {str(part): value for part, value in record.key_parts.items()}
-    if record.environment:
-        content["environment"] = record.environment.model_dump(mode="json")
-    made_of = {part: _digest(value) for part, value in content.items()}
-    parts |= {made_of[part]: value for part, value in content.items()}
+    content = made_of(record)
+    digests = {part: _digest(value) for part, value in content.items()}
+    parts |= {digests[part]: value for part, value in content.items()}
     numbers: dict[str, Any] = {}
     if done and correct is not None:
         fields = ("n_test", "test_accuracy", "spike_rate", "synops_per_sample", "train_seconds")
         numbers = {name: getattr(record, name) for name in fields} | {"answers": PackedAnswers.pack(correct)}
     try:
         return LockedCell(
-            variant=name.variant,
-            dataset=name.dataset,
-            twin=name.twin,
+            **name._asdict(),
             seed=record.seed,
             status=record.status,
             reason=record.reason,
             key=record.key,
             definition=definition(record),
+            protocol=protocol(record),
             dataset_fingerprint=record.dataset_fingerprint,
-            made_of=made_of,
+            made_of=digests,
             **numbers,
         )
     except ValidationError as broken:
@@ -270,6 +266,10 @@ def _first(broken: ValidationError) -> str:
     place = ".".join(map(str, error["loc"]))
     more = f" (and {broken.error_count() - 1} more)" if broken.error_count() > 1 else ""
     return f"{place}: {error['msg']}{more}" if place else error["msg"] + more
+
+
+def _digest_of(record: Record, fields: str) -> str:
+    return _digest({name: getattr(record, name) for name in fields.split()})
 
 
 def _digest(value: Any) -> str:

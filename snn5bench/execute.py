@@ -19,6 +19,7 @@ from snn5bench import environment, keys, registry
 from snn5bench.cell import Cell
 from snn5bench.contracts.inputs import dense
 from snn5bench.contracts.method import Budget, CannotCut, Method, Task
+from snn5bench.contracts.readout import feed, read_out
 from snn5bench.data.batches import SplitBatches
 from snn5bench.data.cache import prepare
 from snn5bench.data.packed import Packed
@@ -27,7 +28,7 @@ from snn5bench.errors import BenchError
 from snn5bench.measure.counts import Counter
 from snn5bench.record import Epoch, Record, Status
 from snn5bench.seeds import stream
-from snn5bench.train import bptt, feed, predict, read_out
+from snn5bench.train import bptt, predict
 
 SELECTION_RULE = "best validation epoch"
 EVAL_BATCH = 256
@@ -59,7 +60,6 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
     record.key_parts = parts.model_dump(mode="json")
     record.dataset_fingerprint = packed.meta.fingerprint
     record.transform = packed.meta.transform
-    record.temporal, record.T, record.n_classes = packed.spec.temporal, packed.spec.T, packed.spec.n_classes
     record.split_rule = packed.meta.split_rule
     try:
         run = _Run(cell, packed, record, on_epoch)
@@ -80,18 +80,24 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
 
 def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_at: str = "") -> Record:
     """A record of `cell` without numbers."""
-    entry = registry.entry("methods", cell.method)
+    absent = registry.absence("methods", cell.method)
+    entry = None if absent else registry.entry("methods", cell.method)
+    dataset = registry.load("datasets", cell.dataset)
+    spec = dataset(dataset.Params.model_validate(cell.dataset_params)).spec()
     commit, dirty = environment.checkout()
     return Record(
         suite=cell.suite,
         method=cell.method,
         variant=cell.variant,
         method_params=cell.method_params,
-        method_version=f"{entry.package} {entry.version}",
-        fidelity=getattr(registry.load("methods", cell.method), "fidelity", None),
+        method_version="" if entry is None else f"{entry.package} {entry.version}",
+        fidelity=None if entry is None else getattr(registry.load("methods", cell.method), "fidelity", None),
         dataset=cell.dataset_variant,
         dataset_name=cell.dataset,
         dataset_params=cell.dataset_params,
+        temporal=spec.temporal,
+        T=spec.T,
+        n_classes=spec.n_classes,
         twin=cell.twin,
         seed=cell.seed,
         budget={"epochs": cell.epochs, "batch_size": cell.batch_size},
@@ -102,6 +108,11 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         git_commit=commit,
         git_dirty=dirty,
     )
+
+
+def fitted(cell: Cell, packed: Packed) -> nn.Module:
+    """The network that the protocol ends with on `packed`, which need not be the data of `cell.dataset`; never tested."""
+    return _Run(cell, packed, blank(cell, Status.FAILED), None).fit()
 
 
 class _Run:
@@ -142,7 +153,7 @@ class _Run:
         model = self.method.fit(task)
         self.record.train_seconds = round(time.perf_counter() - begin - self.eval_seconds, 3)
         self.record.peak_memory_bytes = _peak_memory()
-        self.record.train_steps = -(-len(train) // self.cell.batch_size) * len(self.record.curve)
+        self.record.train_steps = -(-len(train) // self.cell.batch_size) * train.passes
         self.record.n_train, self.record.n_val, self.record.n_test = len(train), len(self.val), len(self.test)
         if self.best is None:
             raise BenchError(
@@ -201,6 +212,7 @@ class _Run:
             setattr(record, name, getattr(counts, name))
         for name in ("macs_per_sample", "acs_per_sample", "synops_per_sample"):
             setattr(record, name, getattr(counts, name))
+        record.notes.extend(getattr(model, "notes", ()))
         record.environment = environment.capture(threads=1, backend=keys.versions()["kernels"])
         return {
             "index": self.test.index.astype(np.int32),
@@ -209,6 +221,7 @@ class _Run:
         }
 
 
+@torch.no_grad()
 def refuse_time(model: nn.Module, x: torch.Tensor, tolerance: float = 1e-9) -> None:
     """Raise `TimeLeakError` unless permuting the steps of `x` `[T, B, C]` permutes the output steps and does nothing else.
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from snn5bench.claims import beside
+from snn5bench.claims import read as read_claims
 from snn5bench.errors import BenchError
-from snn5bench.expand import PlannedCell
-from snn5bench.report import csv, html, markdown
+from snn5bench.expand import PlannedCell, read
+from snn5bench.report import index, terminal, write
 from snn5bench.report.build import build_table
 from snn5bench.report.table import Table
 from snn5bench.store import Store
 from snn5bench.suite import Suite
+
+CLAIMS = Path("baselines/claims")
 
 
 def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Table:
@@ -22,7 +26,8 @@ def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Tabl
     if not records:
         raise BenchError("there are no records yet", str(store.cells), f"run `snn5bench run {suite.name}` first")
     files = {record.key: f"cells/{store.path(record).name}" for record in records}
-    return build_table(records, store.correct(records), files=files, suite=suite.name)
+    claims = beside(read_claims(CLAIMS)) if any(CLAIMS.glob("*.yaml")) else {}
+    return build_table(records, store.correct(records), claims=claims, files=files, suite=suite.name)
 
 
 def leaderboard(
@@ -30,11 +35,24 @@ def leaderboard(
 ) -> None:
     """Write leaderboard.md, .csv and .html beside the cells, and print the table."""
     table = table_of(suite, planned, store)
-    files = {"leaderboard.md": markdown.render(table), "leaderboard.csv": csv.render(table), "leaderboard.html": html.render(table)}
-    for name, text in files.items():
-        (store.folder / name).write_text(text, encoding="utf-8")
+    paths = write.write(table, store.folder)
+    if figures is not None:
+        from snn5bench.report import figures as drawn
+
+        paths += drawn.save(table, figures)
     if as_json:
         print(table.model_dump_json(indent=1))
         return
-    for name in files:
-        console.print(f"wrote {store.folder / name}", highlight=False)
+    terminal.show(table, console)
+    for path in paths:
+        console.print(f"wrote {path}", highlight=False, markup=False)
+
+
+def front_page(suites: Path, results: Path, console: Console) -> None:
+    """Write `results/index.html` over all suites that have records."""
+    tables = []
+    for path in sorted(suites.glob("*.yaml")):
+        store = Store(results, path.stem)
+        if store.cells.is_dir() and any(store.cells.glob("*.json")):
+            tables.append(table_of(*read(path), store))
+    console.print(f"wrote {write.replace(results / 'index.html', index.render(tables))}", highlight=False, markup=False)

@@ -41,9 +41,9 @@ class MethodBlock(Block):
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """Parameter name to the values to try; every combination is a row."""
     on: dict[str, dict[str, Any]] = {}
-    """Dataset pattern to parameters that hold on these datasets alone."""
+    """Dataset pattern (or `temporal`) to parameters that hold on these datasets alone."""
     budget: dict[str, BudgetBlock] = {}
-    """Dataset pattern to a budget of its own."""
+    """Dataset pattern (or `temporal`) to a budget of its own."""
 
 
 class DatasetBlock(Block):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
@@ -70,6 +71,8 @@ class Dataset(ABC):
 
     def __init__(self, params: DatasetParams) -> None:
         self.params = params
+        self.counted: Counter[str] = Counter()
+        """What `generate` repaired, dropped or found empty, by a name in words; stored with the packed data and shown."""
 
     @abstractmethod
     def spec(self) -> DatasetSpec:

@@ -31,7 +31,8 @@ class SplitBatches:
         self.index = packed.indices(split)
         self.batch_size = batch_size
         self._order_seed = order_seed
-        self._passes = 0
+        self.passes = 0
+        """Whole passes made so far."""
         self._time_seed = shuffle_time_seed
 
     def __len__(self) -> int:
@@ -46,11 +47,11 @@ class SplitBatches:
         """One pass over the split."""
         order = self.index
         if self._order_seed is not None:
-            order = np.random.default_rng(stream(self._order_seed, self._passes)).permutation(order)
+            order = np.random.default_rng(stream(self._order_seed, self.passes)).permutation(order)
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
             yield self.inputs(chosen), torch.from_numpy(self.packed.label[chosen].astype(np.int64))
-        self._passes += 1
+        self.passes += 1
 
     def inputs(self, chosen: np.ndarray) -> BatchInput:
         """The samples numbered `chosen`, as one batch."""

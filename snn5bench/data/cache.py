@@ -63,6 +63,6 @@ def _build(dataset: Dataset, folder: Path, progress: Progress) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     with Writer(partial, dataset.spec(), dict(dataset.transform())) as writer:
         dataset.generate(writer, progress)
-        writer.finish()
+        writer.finish(dataset.counted)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -30,8 +30,8 @@ MODEL_RATE_HZ = 24_000
 _BLOCK, _TAIL = 7_200, 2_400
 _A, _B, _H, _M = 5.0, 300.0, 50_000.0, 1.0
 _HAIR_CELLS = {
-    "medium": {"y": 5.05, "g": 2000.0, "l": 2500.0, "r": 6580.0, "x": 66.3},
-    "fast": {"y": 11.11, "g": 1000.0, "l": 1250.0, "r": 16667.0, "x": 250.0},
+    "g2000": {"y": 5.05, "g": 2000.0, "l": 2500.0, "r": 6580.0, "x": 66.3},
+    "g1000": {"y": 11.11, "g": 1000.0, "l": 1250.0, "r": 16667.0, "x": 250.0},
 }
 
 
@@ -40,9 +40,9 @@ class EarParams(Params):
 
     channels: Literal[140, 700] = 140
     """Places along the basilar membrane that have a bushy cell; 700 is the full model."""
-    hair_cell: Literal["medium", "fast"] = "medium"
-    """Which of the two circulating parameter sets (y, g, l, r, x) of Meddis's hair cell: `medium` is 5.05, 2000, 2500,
-    6580, 66.3; `fast` is 11.11, 1000, 1250, 16667, 250."""
+    hair_cell: Literal["g2000", "g1000"] = "g2000"
+    """Which of the two circulating parameter sets (y, g, l, r, x) of Meddis's hair cell: `g2000` is 5.05, 2000, 2500,
+    6580, 66.3; `g1000` is 11.11, 1000, 1250, 16667, 250."""
     rms: float = Field(0.3, gt=0)
     """Loudness that every sound is brought to."""
     ramp_ms: float = Field(30.0, ge=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -17,6 +18,8 @@ from snn5bench.data.splits import SPLITS, TEST, VAL, carve_validation, refuse_ov
 from snn5bench.errors import BenchError
 
 FORMAT = 1
+_GRID = 1 << 22
+"""Largest grid of steps and channels that is sorted by marking its cells."""
 
 
 class Meta(BaseModel):
@@ -35,6 +38,8 @@ class Meta(BaseModel):
     events: int
     merged_events: int
     """Events that fell on an already set (step, channel) of their sample."""
+    counted: dict[str, int] = {}
+    """What the reader repaired, dropped or found empty, by a name in words."""
 
 
 class Writer:
@@ -49,6 +54,8 @@ class Writer:
         self._splits: list[int] = []
         self._digests: list[bytes] = []
         self._merged = 0
+        cells = spec.T * spec.channels
+        self._marks = np.zeros(cells, dtype=bool) if spec.coding == "events" and cells <= _GRID else None
         names = ("step", "channel") if spec.coding == "events" else ("frame",)
         self._files: dict[str, BinaryIO] = {name: (folder / f"{name}.bin").open("wb") for name in names}
 
@@ -82,7 +89,7 @@ class Writer:
                 self._refuse(index, f"{name} has dtype {values.dtype}, expected integers")
             if len(values) and (values.min() < 0 or values.max() >= bound):
                 self._refuse(index, f"{name} {values.min()}..{values.max()} leaves 0..{bound - 1}")
-        flat = np.unique(step.astype(np.int64) * self.spec.channels + channel.astype(np.int64))
+        flat = self._sorted(step.astype(np.int64) * self.spec.channels + channel)
         self._merged += len(step) - len(flat)
         packed_step = (flat // self.spec.channels).astype("<u2")
         packed_channel = (flat % self.spec.channels).astype("<u4")
@@ -90,6 +97,15 @@ class Writer:
         self._files["channel"].write(packed_channel.tobytes())
         self._indptr.append(self._indptr[-1] + len(flat))
         return hashlib.sha256(flat.astype("<i8").tobytes()).digest() if len(flat) else b""
+
+    def _sorted(self, cells: np.ndarray) -> np.ndarray:
+        """`np.unique`, by marking cells where the grid is small enough: linear, and many times faster."""
+        if self._marks is None:
+            return np.unique(cells)
+        self._marks[cells] = True
+        flat = np.flatnonzero(self._marks)
+        self._marks[flat] = False
+        return flat
 
     def _frame(self, index: int, sample: Sample) -> bytes:
         if sample.frame is None or np.shape(sample.frame) != (self.spec.channels,):
@@ -100,8 +116,9 @@ class Writer:
         self._files["frame"].write(frame.tobytes())
         return hashlib.sha256(frame.tobytes()).digest()
 
-    def finish(self) -> Meta:
-        """Carve validation where there is none, check the splits, fingerprint, and write `meta.json`."""
+    def finish(self, counted: Mapping[str, int] | None = None) -> Meta:
+        """Carve validation where there is none, check the splits, fingerprint, and write `meta.json`, with what the reader
+        `counted`."""
         name = self.spec.name
         for file in self._files.values():
             file.flush()
@@ -129,6 +146,7 @@ class Writer:
             samples=counts,
             events=self._indptr[-1],
             merged_events=self._merged,
+            counted={name: n for name, n in (counted or {}).items() if n},
         )
         (self.folder / "meta.json").write_text(meta.model_dump_json(indent=1))
         return meta

@@ -41,7 +41,7 @@ class PulseOrder(Dataset):
         """Least number of steps from one pulse to the next."""
         max_gap: int = Field(12, ge=1)
         """Greatest number of steps from one pulse to the next: the harder the longer."""
-        noise: float = Field(0.02, ge=0, lt=1)
+        noise: float = Field(0.02, ge=0, le=0.5)
         """Probability of a spurious spike, per channel and step."""
         train: int = Field(800, ge=1)
         """Bases in the train split; each gives G! samples."""
@@ -83,6 +83,17 @@ class PulseOrder(Dataset):
 
     def _base(self, rng: np.random.Generator, split: SplitName, write: Write) -> None:
         p = self.params
+        frames, steps, pulses = self._draw(rng)
+        while len({pulse.tobytes() for pulse in pulses}) < p.groups:  # noise made two pulses one and the same
+            frames, steps, pulses = self._draw(rng)
+        for label, order in enumerate(permutations(range(p.groups))):
+            frames[steps] = pulses[list(order)]
+            step, channel = np.nonzero(frames)
+            write(Sample(label=label, split=split, step=step, channel=channel))
+
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Noise frames `[T, C]`, the steps of the pulses `[G]`, and the pulse frames `[G, C]`."""
+        p = self.params
         frames = rng.random((p.T, p.groups * p.group_size)) < p.noise
         gaps = rng.integers(p.min_gap, p.max_gap + 1, size=p.groups - 1)
         first = rng.integers(0, p.T - int(gaps.sum()))
@@ -90,7 +101,4 @@ class PulseOrder(Dataset):
         pulses = frames[steps].copy()
         for group in range(p.groups):
             pulses[group, group * p.group_size : (group + 1) * p.group_size] = True
-        for label, order in enumerate(permutations(range(p.groups))):
-            frames[steps] = pulses[list(order)]
-            step, channel = np.nonzero(frames)
-            write(Sample(label=label, split=split, step=step, channel=channel))
+        return frames, steps, pulses

@@ -8,6 +8,7 @@ Speakers of the validation and the test split are never heard in training.
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from typing import ClassVar, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from pydantic import Field
 from snn5bench.contracts.dataset import Dataset, DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
 from snn5bench.contracts.verdict import Verdict
+from snn5bench.orphans import end_with
 
 WORDS = (
     *"zero one two three four five six seven eight nine".split(),
@@ -81,7 +83,7 @@ class SpeechDigitsParams(DatasetParams):
     duration_s: float = Field(0.8, gt=0)
     """Window that the T steps share, from the start of the sound; the last spike of 99 in 100 utterances comes before
     0.75 s."""
-    hair_cell: Literal["medium", "fast"] = "medium"
+    hair_cell: Literal["g2000", "g1000"] = "g2000"
     """Parameter set of the hair cell, see `EarParams`."""
 
 
@@ -182,7 +184,7 @@ class SpeechDigits(Dataset):
 
         rounds = range(self.params.utterances // len(WORDS))
         totals = np.zeros(len(Tally._fields), dtype=np.int64)
-        pool = ProcessPoolExecutor(max_workers=min(cpu_count(), len(rounds)))
+        pool = ProcessPoolExecutor(min(cpu_count(), len(rounds)), initializer=end_with, initargs=(os.getpid(),))
         try:
             performed = [pool.submit(perform, number, self.params) for number in rounds]
             for number, result in enumerate(performed, start=1):

@@ -84,6 +84,7 @@ class Counter:
         self._clock = Clock()
         self._running = False
         self._handles: list[RemovableHandle] = []
+        self._rules: dict[nn.Module, tuple[str, Rule] | None] = {}
         self._tallies: dict[str, Tally] = {}
         self._called: set[nn.Module] = set()
         self._missing: dict[str, str] = {}
@@ -96,7 +97,7 @@ class Counter:
         if not self._clock.samples:
             self._guard = Guard(self._model)
         for name, module in self._model.named_modules():
-            found = rule_for(module)
+            found = self._rules.setdefault(module, rule_for(module))
             if found is not None:
                 kind, rule = found
                 tally = self._tallies.setdefault(name, Tally(name or "(root)", kind, self._clock))
@@ -177,8 +178,7 @@ class Counter:
             LayerCounts(name=name, kind="container", detail={"residual_adds": n}) for name, n in self._residuals.items()
         ]
         for name, module in self._model.named_modules():
-            bits = getattr(module, "delay_bits", None)
-            if isinstance(bits, int | float) and bits:
+            if bits := getattr(module, "delay_bits", None):
                 layers.append(LayerCounts(name=name, kind="delay", detail={"delay_bits": float(bits)}))
         spiking = [tally for tally in tallies if tally.spiking and tally.fired is not None]
         if not spiking:

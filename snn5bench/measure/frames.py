@@ -22,6 +22,10 @@ class Look(NamedTuple):
 
     fired: np.ndarray
     """int64 `[steps, n]`: in how many frames of the batch each value is not exactly zero."""
+    by_step: np.ndarray
+    """int64 `[steps]`: its sum over values."""
+    by_value: np.ndarray
+    """int64 `[n]`: its sum over steps."""
     unit: bool
     """Whether every frame is `TERNARY`."""
 
@@ -61,16 +65,13 @@ def as_frames(x: Tensor, trailing: int, T: int, B: int) -> Tensor:
 def look(frames: Tensor) -> Look:
     """Who fired, and whether all frames of `[steps, B, n]` are binary or ternary."""
     steps = frames.shape[0]
-    repeated = steps > 1 and frames.stride(0) == 0
-    if repeated:
-        frames = frames[:1]
+    if steps > 1 and frames.stride(0) == 0:
+        once = look(frames[:1])
+        fired = np.broadcast_to(once.fired, (steps, once.fired.shape[1]))
+        return Look(fired, once.by_step.repeat(steps), once.by_value * steps, once.unit)
     if frames.device.type == "cpu":
-        fired, unit = _look(_array(frames))
-    else:
-        hit = frames != 0
-        fired = hit.sum(1, dtype=torch.int64).cpu().numpy()
-        unit = not bool((hit & (frames.abs() != 1)).any())
-    return Look(np.broadcast_to(fired, (steps, fired.shape[1])) if repeated else fired, bool(unit))
+        return Look(*_look(_array(frames)))
+    return _look_torch(frames)
 
 
 def scan(frames: Tensor, fan_out: np.ndarray) -> Scan:
@@ -94,9 +95,15 @@ def events_by_step(
     """Events, and the outputs they reach, at each step: two int64 `[steps]`."""
     hits = np.zeros(steps, np.int64)
     reach = np.zeros(steps, np.int64)
-    for event in range(len(step)):
-        hits[step[event]] += 1
-        reach[step[event]] += fan_out[channel[event]]
+    start, events = 0, len(step)
+    while start < events:
+        now, end, total = step[start], start, np.int64(0)
+        while end < events and step[end] == now:
+            total += fan_out[channel[end]]
+            end += 1
+        hits[now] += end - start
+        reach[now] += total
+        start = end
     return hits, reach
 
 
@@ -106,9 +113,11 @@ def _array(x: Tensor) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _look(x: np.ndarray) -> tuple[np.ndarray, bool]:
+def _look(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     steps, batch, n = x.shape
     fired = np.zeros((steps, n), np.int64)
+    by_step = np.zeros(steps, np.int64)
+    by_value = np.zeros(n, np.int64)
     within = np.zeros(n, np.int32)
     beyond = np.zeros(n, np.int32)
     for step in range(steps):
@@ -120,7 +129,16 @@ def _look(x: np.ndarray) -> tuple[np.ndarray, bool]:
                 beyond[i] |= np.int32(size != 0) & np.int32(size != 1)
         for i in range(n):
             fired[step, i] = within[i]
-    return fired, not np.any(beyond)
+            by_step[step] += within[i]
+            by_value[i] += within[i]
+    return fired, by_step, by_value, not np.any(beyond)
+
+
+def _look_torch(frames: Tensor) -> Look:
+    """The same in torch operations, for tensors that are not on the CPU."""
+    hit = frames != 0
+    fired = hit.sum(1, dtype=torch.int64).cpu().numpy()
+    return Look(fired, fired.sum(1), fired.sum(0), not bool((hit & (frames.abs() != 1)).any()))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -128,11 +128,16 @@ def blind_spot(model: nn.Module, called: set[nn.Module], touched: set[int]) -> s
             found = rule_for(module)
             if isinstance(module, SYNAPTIC) and module not in called:
                 return f"{where} is not called, but its weights are used"
-            if found is not None and found[0] == "neuron" and any(p.ndim > 1 for p in own):
-                return f"{where} has a weight matrix that nothing counts; set `recurrent_weight` or define `operations`"
+            if found is not None and found[0] == "neuron" and _hides_recurrence(module, own):
+                return f"{where} has a square matrix that nothing counts; set `recurrent_weight` or define `operations`"
             if found is None and leaf and any(p.numel() > 1 for p in own):
                 return f"{where} has parameters and is of no kind that can be counted; define `operations`"
         children = (visit(child, f"{name}.{key}" if name else key, answered) for key, child in module.named_children())
         return next(filter(None, children), "")
 
     return visit(model, "", False)
+
+
+def _hides_recurrence(module: nn.Module, own: list[nn.Parameter]) -> bool:
+    """Whether a neuron that says nothing about `recurrent_weight` (not even that it is None) has a square matrix."""
+    return not hasattr(module, "recurrent_weight") and any(p.ndim == 2 and p.shape[0] == p.shape[1] for p in own)

@@ -7,7 +7,7 @@ so that no neuron model has to be imported here:
   neuron and step, with `states` (default 1) state variables each.
 - `recurrent_weight`: `[N, N]` weights (or a `Linear`) that feed the module's own spikes of step t - 1 back at step t
   without a call that a hook could see; out of use while the module's `time` is "notd".
-- `delay_bits`: bits of the ring buffer of a connection with a delay (delay times width).
+- `delay_bits`: bits of the ring buffer that a connection with a delay needs: delay times width.
 - `operations(inputs, output)`: a mapping from name to a tensor `[B]` or `[T, B]`: what the module does outside its
   child modules. `macs`, `acs`, `bias_adds`, `neuron_updates` and `dense_macs` go to the fields of that name (macs and
   acs are synaptic operations); `matmul_macs` and `matmul_acs` are products of two activations; any other name is kept
@@ -104,8 +104,8 @@ class Synapses:
         if isinstance(x, Events):
             fan = self._fan(module, (x.channels,), tally)
             steps, items = x.T, 1
-            hits, acs = events_by_step(x.step, x.channel, fan.sparse, x.T)
-            seen = _Seen(acs, np.zeros_like(acs), int(hits.sum()), 0, 0)
+            hits, reach = events_by_step(x.step, x.channel, fan.sparse, x.T)
+            seen = _Seen(reach, int(reach.sum()), 0, int(hits.sum()), 0, 0)
         else:
             x = x.dense() if isinstance(x, Repeated) else x
             frames = as_frames(x, trailing(module), clock.T, clock.B)
@@ -113,15 +113,13 @@ class Synapses:
             steps, items = frames.shape[0], frames.shape[2] // len(fan.sparse)
             seen = _through(x, frames, fan.sparse if items == 1 else np.tile(fan.sparse, items), tally)
         calls, outputs = steps * clock.B, fan.outputs * items
-        synops = seen.acs + seen.macs
-        tally.trace("synops", synops, tally.step(steps))
-        events = seen.spikes + seen.reals
+        tally.trace("synops", seen.synops, tally.step(steps))
         tally.add("acs", seen.acs)
         tally.add("macs", seen.macs)
-        tally.add("weight_reads", synops)
+        tally.add("weight_reads", seen.acs + seen.macs)
         tally.add("spikes_in", seen.spikes)
         tally.add("reals_in", seen.reals)
-        tally.add("input_reads", events)
+        tally.add("input_reads", seen.spikes + seen.reals)
         tally.add("mac_steps", seen.mac_frames)
         tally.add("steps", calls)
         tally.add("dense_macs", calls * fan.dense * items)
@@ -147,17 +145,17 @@ class Synapses:
                 groups: int = module.groups  # type: ignore[assignment]
                 reach = math.prod(-(-k // s) for k, s in zip(kernel, strides, strict=True))
                 tally.facts["borderless_fan_out"] = weight.shape[0] // groups * reach
-                tally.facts["addresses_per_spike"] = weight.shape[0] * math.prod(kernel)
+                tally.facts["addresses_per_spike"] = weight.shape[0] // groups * math.prod(kernel)
         return self._fans[item]
 
 
 class _Seen(NamedTuple):
     """What the frames of one call hold."""
 
-    acs: np.ndarray
-    """int64 [steps]"""
-    macs: np.ndarray
-    """int64 [steps]"""
+    synops: np.ndarray
+    """int64 [steps]: ACs and MACs together."""
+    acs: int
+    macs: int
     spikes: int
     """Non-zeros in unit frames."""
     reals: int
@@ -170,17 +168,17 @@ def _through(x: Tensor, frames: Tensor, fan_out: np.ndarray, tally: Tally) -> _S
     """Send frames through weights: the quick way where all are unit, else frame by frame."""
     quick = _look_once(x, frames, tally)
     if quick.unit:
-        acs = quick.fired @ fan_out
-        return _Seen(acs, np.zeros_like(acs), int(quick.fired.sum()), 0, 0)
+        reach = quick.by_step * fan_out[0] if (fan_out == fan_out[0]).all() else quick.fired @ fan_out
+        return _Seen(reach, int(reach.sum()), 0, int(quick.by_step.sum()), 0, 0)
     found = scan(frames, fan_out)
     unit, whole = found.level == TERNARY, found.level == INTEGER
     if whole.any():
         tally.add("integer_macs", found.weighted[whole])
         tally.add("integer_unrolled_acs", found.unrolled)
-    acs = np.where(unit, found.weighted, 0).sum(1)
+    synops, acs = found.weighted.sum(1), int(found.weighted[unit].sum())
     spikes_in = int(found.nonzero[unit].sum())
     reals_in = int(found.nonzero.sum()) - spikes_in
-    return _Seen(acs, found.weighted.sum(1) - acs, spikes_in, reals_in, int((~unit).sum()))
+    return _Seen(synops, acs, int(synops.sum()) - acs, spikes_in, reals_in, int((~unit).sum()))
 
 
 def _look_once(x: Tensor, frames: Tensor, tally: Tally) -> Look:
@@ -203,8 +201,8 @@ def neuron(module: nn.Module, inputs: tuple[Any, ...], output: Any, tally: Tally
     steps, batch, n = frames.shape
     start = tally.step(steps)
     tally.spiking = bool(spikes(module))
-    fired = _look_once(out, frames, tally).fired
-    tally.saw(fired, batch)
+    seen = _look_once(out, frames, tally)
+    tally.saw(seen.by_value, steps * batch)
     told: dict[str, Tensor] = dict(module.operations(inputs, output)) if reports(module) else {}  # type: ignore[operator]
     updates, states = steps * batch * n, int(getattr(module, "states", 1))
     defaults = {
@@ -215,9 +213,9 @@ def neuron(module: nn.Module, inputs: tuple[Any, ...], output: Any, tally: Tally
         "steps": steps * batch,
     }
     if tally.spiking:
-        by_step = fired.sum(1)
-        tally.trace("spikes", by_step, start)
-        defaults |= {"spikes": int(by_step.sum()), "output_writes": int(by_step.sum())}
+        total = int(seen.by_step.sum())
+        tally.trace("spikes", seen.by_step, start)
+        defaults |= {"spikes": total, "output_writes": total}
     for key, value in defaults.items():
         if key not in told:
             tally.add(key, value)
@@ -241,7 +239,7 @@ def _recurrent(weight: Tensor | nn.Linear, frames: Tensor, tally: Tally, start: 
     tally.last = frames[-1:].detach().clone()
     fed_back = torch.cat([before, frames[:-1]])
     seen = _through(fed_back, fed_back, row_fan_out(matrix.detach()), tally)
-    tally.trace("synops", seen.acs + seen.macs, start)
+    tally.trace("synops", seen.synops, start)
     tally.add("acs", seen.acs)
     tally.add("macs", seen.macs)
     tally.add("weight_reads", seen.acs + seen.macs)
@@ -292,7 +290,7 @@ def activation(module: nn.Module, inputs: tuple[Any, ...], output: Any, tally: T
     """Only the zeros of the output matter: an activation costs nothing here."""
     out = first_tensor(output)
     frames = as_frames(out, 1, tally.clock.T, tally.clock.B)
-    tally.saw(_look_once(out, frames, tally).fired, frames.shape[1])
+    tally.saw(_look_once(out, frames, tally).by_value, frames.shape[0] * frames.shape[1])
 
 
 def _values(output: Any, tally: Tally) -> int:

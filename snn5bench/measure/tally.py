@@ -64,7 +64,11 @@ class Tally:
 
     def trace(self, key: str, by_step: np.ndarray, start: int) -> None:
         """Add counts `[steps]` over a batch to the profile, from step `start`."""
-        have = self.by_step.get(key, np.zeros(0, by_step.dtype))
+        have = self.by_step.get(key)
+        if have is not None and len(have) == len(by_step) and start == 0 and have.dtype == by_step.dtype:
+            have += by_step
+            return
+        have = np.zeros(0, by_step.dtype) if have is None else have
         end, kind = max(len(have), start + len(by_step)), np.result_type(have, by_step)
         if len(have) < end or have.dtype != kind:
             self.by_step[key] = np.zeros(end, kind)
@@ -82,11 +86,10 @@ class Tally:
             if key in ("acs", "macs") and array.ndim == 2:
                 self.trace("synops", array.sum(1), 0)
 
-    def saw(self, fired: np.ndarray, samples: int) -> None:
-        """Add firing counts `[steps, n]` of `samples` samples."""
-        total = fired.sum(0)
-        self.fired = total if self.fired is None else self.fired + total
-        self.frames += fired.shape[0] * samples
+    def saw(self, fired: np.ndarray, frames: int) -> None:
+        """Add firing counts `[n]` over some frames."""
+        self.fired = fired.copy() if self.fired is None else self.fired + fired
+        self.frames += frames
 
     def total(self, key: str) -> float:
         """Sum over all samples and steps."""

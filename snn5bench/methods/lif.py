@@ -38,11 +38,11 @@ class LIF(Method):
     class Params(StackParams):
         """Parameters of the LIF baseline."""
 
-        decay: float = Field(0.9, ge=0, le=1)
+        decay: float = Field(0.95, ge=0, le=1)
         """Factor d of the membrane potential per step."""
         threshold: float = Field(1.0, gt=0)
         """Firing threshold theta."""
-        reset: Literal["hard", "soft"] = "hard"
+        reset: Literal["hard", "soft"] = "soft"
         """Hard: to zero. Soft: by subtracting the threshold."""
         detach_reset: bool = False
         """Let no gradient pass through the reset."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class StackParams(MethodParams):
     """Parameters of every stack of synapses and neurons."""
 
+    lr: float = Field(5e-3, gt=0, le=10)
+    """Learning rate of Adam."""
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((128, 128), min_length=1)
     """Neurons of each hidden layer."""
     surrogate: Literal["rectangle", "triangle", "atan", "sigmoid", "exponential", "fast_sigmoid"] = "atan"

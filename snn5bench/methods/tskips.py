@@ -48,11 +48,11 @@ class TSkips(Method):
         """Add the delayed current, or mix it convexly with the present one."""
         project: bool = True
         """A weight matrix for each connection, or the identity (hidden layers of equal size only)."""
-        decay: float = Field(0.9, ge=0, le=1)
+        decay: float = Field(0.95, ge=0, le=1)
         """Factor of the membrane potential per step."""
         threshold: float = Field(1.0, gt=0)
         """Firing threshold."""
-        reset: Literal["hard", "soft"] = "hard"
+        reset: Literal["hard", "soft"] = "soft"
         """Hard: to zero. Soft: by subtracting the threshold."""
 
         @field_validator("skips")
@@ -77,6 +77,11 @@ class TSkips(Method):
                 return Verdict.no(f"skip ({src}, {dst}, {delay}) names a layer beyond the {layers} hidden ones")
             if delay >= data.T:
                 return Verdict.no(f"skip ({src}, {dst}, {delay}): nothing arrives within T = {data.T} steps")
+            sizes = (data.channels, *self.params.hidden, data.n_classes)
+            if not self.params.project and (src == 0 or sizes[src] != sizes[dst]):
+                return Verdict.no(
+                    f"skip ({src}, {dst}, {delay}): without projection it must join two hidden layers of equal size"
+                )
         return Verdict.yes()
 
     def build(self, data: DatasetSpec) -> nn.Module:

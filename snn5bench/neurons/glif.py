@@ -122,6 +122,10 @@ class GLIF(Neuron):
         memory.state, memory.step = (carry,), memory.step + steps
         return spikes
 
+    def operations(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, Tensor]:
+        """What a counter cannot see: the current of each neuron is multiplied once a step, per step and sample."""
+        return {"current_scalings": torch.full(output.shape[:2], float(self.n))}
+
     def extra_repr(self) -> str:
         """Sizes, gate mode and time mode."""
         kind = "channel-wise" if self.channel_wise else "layer-wise"

@@ -90,8 +90,6 @@ def lif_backward(g_s, v, g_carry, decay, theta, hard, through_reset, through_tim
         stop = min(cells, start + _BLOCK)
         n = stop - start
         gc = g_carry[start:stop]
-        if not through_time:
-            gc[:] = zero
         for t in range(steps - 1, -1, -1):
             v_t, out = v[t, start:stop], g_x[t, start:stop]
             g_t = g_s[t if every else 0, start:stop]
@@ -118,6 +116,7 @@ def recurrent_forward(x, carry, last, weight, decay, theta, hard, v, s):
     steps, batch, n = x.shape
     one = x.dtype.type(1)
     zero = x.dtype.type(0)
+    fired = np.empty(n, np.int32)
     for b in range(batch):
         c = carry[b]
         for t in range(steps):
@@ -125,11 +124,18 @@ def recurrent_forward(x, carry, last, weight, decay, theta, hard, v, s):
             v_t, x_t, s_t = v[t, b], x[t, b], s[t, b]
             for i in range(n):
                 v_t[i] = c[i] + x_t[i]
+            count = 0
             for j in range(n):
-                if before[j] != zero:
-                    row, size = weight[j], before[j]
-                    for i in range(n):
-                        v_t[i] += size * row[i]
+                fired[count] = j
+                count += before[j] != zero
+            for k in range(0, count - 3, 4):
+                p, q, r, w = weight[fired[k]], weight[fired[k + 1]], weight[fired[k + 2]], weight[fired[k + 3]]
+                for i in range(n):
+                    v_t[i] += (p[i] + q[i]) + (r[i] + w[i])
+            for k in range(count - count % 4, count):
+                p = weight[fired[k]]
+                for i in range(n):
+                    v_t[i] += p[i]
             for i in range(n):
                 u = v_t[i]
                 y = one if u >= theta else zero
@@ -173,12 +179,20 @@ def recurrent_backward(
             if through_time:
                 for i in range(n):
                     gc[i] = out[i]
-                for i in range(n):
-                    g = out[i]
-                    if g != zero:
-                        row = weight[i]
-                        for j in range(n):
-                            g_y[j] += g * row[j]
+                for i in range(0, n - 7, 8):
+                    p, q, r, w = weight[i], weight[i + 1], weight[i + 2], weight[i + 3]
+                    e, f, h, k = weight[i + 4], weight[i + 5], weight[i + 6], weight[i + 7]
+                    for j in range(n):
+                        g_y[j] += (
+                            (out[i] * p[j] + out[i + 1] * q[j])
+                            + (out[i + 2] * r[j] + out[i + 3] * w[j])
+                            + (out[i + 4] * e[j] + out[i + 5] * f[j])
+                            + (out[i + 6] * h[j] + out[i + 7] * k[j])
+                        )
+                for i in range(n - n % 8, n):
+                    p = weight[i]
+                    for j in range(n):
+                        g_y[j] += out[i] * p[j]
             for j in range(n):
                 before = last[b, j] if t == 0 else (one if v[t - 1, b, j] >= theta else zero)
                 if before != zero:

@@ -64,12 +64,12 @@ class _LifScan(torch.autograd.Function):
         ctx: Any, x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surrogate
     ) -> tuple[Tensor, Tensor]:
         real = np.float32 if x.dtype == torch.float32 else np.float64
-        flat = x.reshape(len(x), -1).numpy() if x.is_contiguous() else x.contiguous().view(len(x), -1).numpy()
-        membrane, spikes = np.empty_like(flat), torch.empty(x.shape, dtype=x.dtype)
+        current = x.detach().contiguous()
+        membrane, spikes = torch.empty_like(current), torch.empty_like(current)
         last = carry.clone(memory_format=torch.contiguous_format)
         lif_forward(
-            flat, last.view(-1).numpy(), real(constants.decay), real(constants.threshold), constants.hard,
-            membrane, spikes.view(len(x), -1).numpy(),
+            _flat(current), last.view(-1).numpy(), real(constants.decay), real(constants.threshold), constants.hard,
+            _flat(membrane), _flat(spikes),
         )  # fmt: skip
         ctx.membrane, ctx.constants, ctx.surrogate = membrane, constants, surrogate
         ctx.set_materialize_grads(False)
@@ -78,22 +78,25 @@ class _LifScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor, Tensor, None, None]:
-        v, constants, surrogate = ctx.membrane, ctx.constants, ctx.surrogate
+        membrane, constants, surrogate = ctx.membrane, ctx.constants, ctx.surrogate
+        v = _flat(membrane)
         real = v.dtype.type
-        shape = g_spikes.shape if g_spikes is not None else (len(v), *g_last.shape)  # type: ignore[union-attr]
-        dtype = torch.float32 if real is np.float32 else torch.float64
         if g_spikes is None:
-            g_spikes = torch.zeros(shape, dtype=dtype)
-        g_carry = torch.zeros(shape[1:], dtype=dtype) if g_last is None else g_last.clone(
-            memory_format=torch.contiguous_format
-        )  # fmt: skip
-        g_x = torch.empty(shape, dtype=dtype)
+            g_spikes = membrane.new_zeros(()).expand(membrane.shape)
+        g_carry = torch.zeros_like(membrane[0])
+        if g_last is not None and constants.through_time:
+            g_carry.copy_(g_last)
+        g_x = torch.empty_like(membrane)
         lif_backward(
             same_each_step(g_spikes), v, g_carry.view(-1).numpy(), real(constants.decay), real(constants.threshold),
             constants.hard, not constants.detach_reset, constants.through_time,
-            surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()), g_x.view(len(v), -1).numpy(),
+            surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()), _flat(g_x),
         )  # fmt: skip
-        return g_x, g_carry if constants.through_time else torch.zeros_like(g_carry), None, None
+        return g_x, g_carry, None, None
+
+
+def _flat(x: Tensor) -> np.ndarray:
+    return x.view(len(x), -1).numpy()
 
 
 def same_each_step(x: Tensor) -> np.ndarray:

@@ -73,8 +73,8 @@ class SpikingNet(nn.Module):
     def set_time(self, mode: str) -> None:
         """Choose `full`, `sdbp` or `notd` for the whole network."""
         self.time = checked_time(mode)
-        for neuron in self.neurons:
-            cast("Neuron", neuron).set_time(mode)
+        for part in (*self.neurons, *self.skips):
+            cast("Neuron | Skip", part).set_time(mode)
 
     def calibrate(self, x: BatchInput, rate: float = 0.08) -> dict[int, float]:
         """Rescale each layer's incoming weights on the batch `x`; see `calibration.calibrate`."""
@@ -87,7 +87,7 @@ class SpikingNet(nn.Module):
     def activity(self, x: BatchInput, last: int | None = None) -> list[Tensor]:
         """Outputs of layers 1..`last` (default: all; the read-out's are the logits), each `[T, B, N]`."""
         steps = x.shape[0] if isinstance(x, Tensor) else x.T
-        live = [skip for skip in self._connections() if skip.lives(self.time)]
+        live = [skip for skip in self._connections() if skip.lives]
         sent = [Track() for _ in range(self.depth + 2)]
         inputs = {skip: Track([skip.project(x)]) for skip in live if skip.spec.src == 0}
         first = Track([self.feed(1)(x)])
@@ -120,9 +120,7 @@ class SpikingNet(nn.Module):
         if skip in inputs:
             return inputs[skip].window(start, stop)
         spikes = sent[skip.spec.src].window(start, stop)
-        if spikes is None:
-            return None
-        return skip.project(spikes.detach() if self.time == "sdbp" and skip.spec.delay else spikes)
+        return None if spikes is None else skip.project(spikes)
 
     def _blocks(self, live: list[Skip], steps: int, last: int) -> Iterator[tuple[range, int]]:
         """Layers in order of running, with the chunk length of each group: those inside loops run together."""

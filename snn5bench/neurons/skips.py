@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput
-from snn5bench.neurons.neuron import Time
+from snn5bench.neurons.neuron import Time, checked_time
 from snn5bench.neurons.synapses import Synapses
 
 Mix = Literal["add", "convex"]
@@ -57,7 +57,8 @@ class Skip(nn.Module):
 
     def __init__(self, spec: SkipSpec, n_src: int, n_dst: int, project: bool = True, mix: Mix = "add") -> None:
         super().__init__()
-        self.spec, self.mix_form = spec, mix
+        self.spec, self.mix_form, self.n_src = spec, mix, n_src
+        self.time: Time = "full"
         if not project and (spec.src == 0 or n_src != n_dst):
             raise ValueError(f"skip {tuple(spec)}: without projection it must join two hidden layers of equal size")
         if mix not in ("add", "convex"):
@@ -67,14 +68,26 @@ class Skip(nn.Module):
 
     def project(self, spikes: BatchInput) -> Tensor:
         """W_c s."""
+        if self.time == "sdbp" and self.spec.delay and isinstance(spikes, Tensor):
+            spikes = spikes.detach()
         if self.projection is not None:
             return self.projection(spikes)
         assert isinstance(spikes, Tensor)
         return spikes
 
-    def lives(self, time: Time) -> bool:
-        """Whether the connection exists in this time mode: without temporal dynamics, nothing arrives later."""
-        return time != "notd" or self.spec.delay == 0
+    def set_time(self, mode: str) -> None:
+        """`sdbp` detaches what arrives late; `notd` removes a connection that has a delay."""
+        self.time = checked_time(mode)
+
+    @property
+    def lives(self) -> bool:
+        """Whether the connection exists in the present time mode."""
+        return self.time != "notd" or self.spec.delay == 0
+
+    @property
+    def delay_bits(self) -> int:
+        """Bits of the ring buffer that holds the source's spikes until they are due, for one sample."""
+        return self.spec.delay * self.n_src if self.lives else 0
 
     def mix(self, current: Tensor, late: Tensor | None) -> Tensor:
         """Mix `late` (the last steps of the delayed current; None: nothing has arrived) into `current` `[T, B, N]`."""

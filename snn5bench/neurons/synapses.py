@@ -20,10 +20,13 @@ class Synapses(nn.Linear):
     * `spiking=True` promises that a tensor input holds zeros and ones only (the spikes of a layer before): it is then
       gathered as well, whatever its density, so that a sample's result does not depend on its batch.
     * any other tensor: a matrix product.
+
+    `weight` is `[N, C]` as in any linear layer, but lies in memory by channel, so that gathering copies nothing.
     """
 
     def __init__(self, channels: int, neurons: int, bias: bool = True, spiking: bool = False) -> None:
         super().__init__(channels, neurons, bias=bias)
+        self.weight = nn.Parameter(self.weight.detach().t().contiguous().t())
         self.spiking = spiking
 
     def forward(self, x: BatchInput) -> Tensor:

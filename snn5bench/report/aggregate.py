@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snn5bench import stats
+from snn5bench.measure.energy.shape import event_rate
 from snn5bench.record import Environment, Record, Status, TwinKind
 from snn5bench.report.cells import Cells, Context, mean_of, plural, same_of
 from snn5bench.report.marks import marks
-from snn5bench.report.table import Curve, Estimate, Row, RowStatus, Setup, Source, Span, Value
+from snn5bench.report.table import BreakEven, Curve, Estimate, Row, RowStatus, Setup, Source, Span, Value
 
 TWIN_WORDS: dict[TwinKind, str] = {
     "none": "run",
@@ -51,6 +52,7 @@ def aggregate(variant: str, cells: Cells, context: Context) -> Row:
         synops_per_sample=mean_of("synops_per_sample", done),
         energy_nj=energy(done),
         ann_ratio=ann_ratio(done),
+        break_even=break_even(done),
         train_seconds=mean_of("train_seconds", done),
         peeking_gap=peeking(done),
         seeds=sorted(done),
@@ -162,6 +164,28 @@ def ratio(energy_nj: float | None, ann_nj: float | None) -> float | None:
     return energy_nj / ann_nj if energy_nj is not None and ann_nj else None
 
 
+def break_even(done: Mapping[int, Record]) -> BreakEven:
+    """The measured rate and each model's break-even: means over the seeds, for what every seed has."""
+    rates = [event_rate(record.layers) for record in done.values()]
+    known = [rate for rate in rates if rate is not None]
+    models = sorted({model for record in done.values() for model in record.energy})
+    given = {
+        model: [r.energy[model].break_even_spike_rate if model in r.energy else None for r in done.values()]
+        for model in models
+    }
+    found = span(given, "no break-even was estimated", done)
+    if not known or len(known) < len(rates):
+        rate = Value(reason="no spike reached counted synapses" if done else "no seed is done")
+        return BreakEven(rate=rate, by_model=found.by_model, reason=found.reason)
+    return BreakEven(
+        rate=Value(value=fmean(known)),
+        low=min(known),
+        high=max(known),
+        by_model=found.by_model,
+        reason=found.reason,
+    )
+
+
 def span(by_model: Mapping[str, list[float | None]], empty: str, done: Mapping[int, Record]) -> Span:
     """The range of the models' means; the models that gave none are named in its reason."""
     means: dict[str, float] = {}
@@ -218,6 +242,7 @@ def setup(cells: Cells) -> Setup:
     return Setup(
         method_params=first.method_params,
         method_version=first.method_version,
+        dataset_name=first.dataset_name or first.dataset,
         dataset_params=first.dataset_params,
         transform=first.transform,
         budget=first.budget,

@@ -67,12 +67,17 @@ def dataset_labels(records: Iterable[Record]) -> dict[tuple[str, str], str]:
     for record in records:
         name, text = _identity(record)
         params[name][text] = record.dataset_params
+    return spelt_out(params)
+
+
+def spelt_out(params: Mapping[str, Mapping[str, Mapping[str, object]]]) -> dict[tuple[str, str], str]:
+    """(name, text of its parameters) to the name with those parameters that tell it from others of that name."""
     labels = {}
     for name, variants in params.items():
         keys = sorted({key for values in variants.values() for key in values})
-        differing = [key for key in keys if len({_text(values.get(key)) for values in variants.values()}) > 1]
+        differing = [key for key in keys if len({text_of(values.get(key)) for values in variants.values()}) > 1]
         for text, values in variants.items():
-            inside = ",".join(f"{key}={_text(values.get(key))}" for key in differing)
+            inside = ",".join(f"{key}={text_of(values.get(key))}" for key in differing)
             labels[name, text] = f"{name}[{inside}]" if inside else name
     return labels
 
@@ -148,8 +153,9 @@ def _order(row: Row) -> tuple[bool, str, bool, int, float, str]:
 
 
 def _identity(record: Record) -> tuple[str, str]:
-    return record.dataset, json.dumps(record.dataset_params, sort_keys=True, default=str)
+    return record.dataset, text_of(record.dataset_params)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """The same text for the same value; words stay as they are."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

@@ -6,28 +6,41 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_sparsity, against_synops
+from snn5bench.report.chart_even import against_break_even, verdicts
+from snn5bench.report.chart_steps import against_steps, families
 from snn5bench.report.chart_time import curves, gains, peeking
 from snn5bench.report.table import Row, Table
 
 
+def _by_dataset(table: Table) -> dict[str, list[Row]]:
+    return {dataset: table.of(dataset) for dataset in table.datasets}
+
+
 class Kind(NamedTuple):
-    """One kind of chart: drawn once for each dataset."""
+    """One kind of chart: drawn once for each dataset, or each other group of rows."""
 
     key: str
     title: str
     reading: str
     """How to read it, in a sentence."""
     draw: Callable[[list[Row], list[str]], Drawing]
+    say: Callable[[list[Row]], list[str]] = lambda rows: []
+    """Sentences below a chart."""
+    groups: Callable[[Table], dict[str, list[Row]]] = _by_dataset
+    """Title to the rows of one chart."""
+    without: str = ""
+    """Why there is no group, where a table can have none."""
 
 
 class Figure(NamedTuple):
-    """One chart of one dataset."""
+    """One chart of one dataset, or of datasets that differ in T alone."""
 
     name: str
     """A file name without suffix, unique within the table."""
     dataset: str
     chart: Layers
     left_out: dict[str, str]
+    said: list[str]
 
 
 class Panel(NamedTuple):
@@ -36,7 +49,7 @@ class Panel(NamedTuple):
     kind: Kind
     figures: list[Figure]
     absent: dict[str, str]
-    """Dataset to the reason why it has no chart of this kind."""
+    """Dataset, or the suite, to the reason why it has no chart of this kind."""
 
 
 KINDS = (
@@ -53,6 +66,14 @@ KINDS = (
         gains,
     ),
     Kind(
+        "steps",
+        "Accuracy against timesteps",
+        "The same dataset cut into fewer or more steps. Bars are 95 % intervals.",
+        against_steps,
+        groups=families,
+        without="no method was run on one dataset at several T",
+    ),
+    Kind(
         "energy",
         "Accuracy against energy",
         "The bar spans the energy models, the sign stands at its geometric middle. Filled: on the Pareto front under "
@@ -64,6 +85,15 @@ KINDS = (
         "Accuracy against sparsity",
         "Up and to the right is better: fewer activations are non-zero. Filled: on the Pareto front.",
         against_sparsity,
+    ),
+    Kind(
+        "break-even",
+        "Spike rate against break-even",
+        "Grey bar: the measured rate, with the range of its seeds. Signs: the rate at which a dense network of the same "
+        "shape would need as much energy, under each energy model. Filled: every seed lies below, so that spiking is "
+        "cheaper; pale: some do; hollow: none.",
+        against_break_even,
+        verdicts,
     ),
     Kind(
         "curves",
@@ -87,13 +117,17 @@ def panels(table: Table) -> list[Panel]:
     found = []
     for kind in KINDS:
         panel = Panel(kind, [], {})
-        for number, dataset in enumerate(table.datasets):
-            chart, left_out = kind.draw(table.of(dataset), names)
+        groups = kind.groups(table)
+        if not groups:
+            panel.absent[table.suite] = kind.without
+        for number, (dataset, rows) in enumerate(groups.items()):
+            chart, left_out = kind.draw(rows, names)
             if chart is None:
                 panel.absent[dataset] = "; ".join(dict.fromkeys(left_out.values()))
             else:
                 described = chart.properties(title=dataset, description=f"{kind.title}, {dataset}. {kind.reading}")
-                panel.figures.append(Figure(f"{kind.key}-{number + 1}", dataset, described, left_out))
+                said = kind.say(rows)
+                panel.figures.append(Figure(f"{kind.key}-{number + 1}", dataset, described, left_out, said))
         found.append(panel)
     return found
 

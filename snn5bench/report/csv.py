@@ -54,6 +54,9 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "weight_sparsity": lambda row: number(row.weight_sparsity.value),
     "reason": lambda row: row.reason,
     "remarks": lambda row: "; ".join(mark.text for mark in row.marks),
+    "input_spike_rate": lambda row: number(row.break_even.rate.value),
+    "break_even_low": lambda row: number(min(row.break_even.by_model.values(), default=None)),
+    "break_even_high": lambda row: number(max(row.break_even.by_model.values(), default=None)),
 }
 """Column name to its text, in the order written. New columns go to the end: readers count on the first ones."""
 

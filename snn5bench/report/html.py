@@ -11,6 +11,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from snn5bench.report import assets
+from snn5bench.report.chart_even import words
 from snn5bench.report.charts import panels, spec
 from snn5bench.report.columns import COLUMNS, Column, interval, reasons
 from snn5bench.report.format import format_interval, percent
@@ -83,7 +84,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"percent": percent, "gain": _gain, "grouped": _grouped}
+    found.filters |= {"percent": percent, "gain": _gain, "grouped": _grouped, "sides": words}
     return found
 
 

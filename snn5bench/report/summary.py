@@ -33,7 +33,7 @@ def summarise(table: Table, dataset: str) -> Answer:
     text = f"{best.variant} leads with {format_interval(interval(best.accuracy))}"
     if tied:
         text += f"; {_names(tied)} cannot be told from it"
-    return Answer(text, _time(best), _cost(best, tied), _trust(rows, best))
+    return Answer(text, _time(best, rows), _cost(best, tied), _trust(rows, best))
 
 
 def kind(row: Row) -> str:
@@ -41,13 +41,28 @@ def kind(row: Row) -> str:
     return "needs time" if row.temporal else "control: should not need time"
 
 
-def _time(best: Row) -> str:
+LEVELS = (
+    "which need not be use of time: a neuron that keeps its state can tell many spike rates apart over T steps, "
+    "while the one cut between steps is left with the two levels of one binary step"
+)
+"""Why a control, whose samples say the same at each step, can show a gain."""
+
+
+def _time(best: Row, rows: list[Row]) -> str:
+    told = _gain(best)
+    others = [row for row in rows if row is not best and not row.temporal and (row.temporal_gain.low or 0.0) > 0]
+    if not others or LEVELS in told:
+        return told
+    return f"{told}; {_names(others)} {'gains' if len(others) == 1 else 'gain'} by its state, {LEVELS}"
+
+
+def _gain(best: Row) -> str:
     gain = best.temporal_gain
     if gain.mean is None or gain.low is None or gain.high is None:
         return f"Whether {best.variant} uses time is not known: {gain.reason}"
     shown = f"{format_interval(interval(gain), signed=True)} points"
     if gain.low > 0:
-        told = "so it does use time" if best.temporal else "though this dataset should not need time"
+        told = "so it does use time" if best.temporal else LEVELS
         return f"Cutting its state between steps costs {shown}, {told}"
     if gain.high < 0:
         return f"Cutting its state between steps even helps ({shown})"

@@ -44,6 +44,24 @@ class Span(_Frozen):
     reason: str = ""
 
 
+class BreakEven(_Frozen):
+    """The rate of spikes beside the rate at which the network would need as much energy as its dense ANN twin.
+
+    Both are spikes per value that feeds synapses and step, as the energy models take them; below the break-even the
+    spiking network needs less.
+    """
+
+    rate: Value = Value()
+    """Measured, mean over the seeds."""
+    low: float | None = None
+    high: float | None = None
+    """The seeds with the lowest and the highest rate."""
+    by_model: dict[str, float] = {}
+    """The seeds' mean for each model that gave one; 0 where it wins at no rate, 1 where it wins at any."""
+    reason: str = ""
+    """Why there is no break-even, or which models gave none."""
+
+
 class Mark(_Frozen):
     """One sign beside a row, and the sentence that it stands for."""
 
@@ -79,6 +97,8 @@ class Setup(_Frozen):
 
     method_params: dict[str, Any]
     method_version: str
+    dataset_name: str
+    """Registered name."""
     dataset_params: dict[str, Any]
     transform: dict[str, Any]
     budget: dict[str, Any]
@@ -123,6 +143,7 @@ class Row(_Frozen):
     energy_nj: Span = Span()
     ann_ratio: Span = Span()
     """Energy over that of the dense ANN twin under the same model; below 1 the spiking network is cheaper."""
+    break_even: BreakEven = BreakEven()
     train_seconds: Value = Value()
     peeking_gap: Value = Value()
     """What choosing the best test epoch would have added to the accuracy."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from snn5bench.record import EnergyEstimate, Environment, Epoch, Fidelity, Record, Status
+from snn5bench.record import EnergyEstimate, Environment, Epoch, Fidelity, LayerCounts, Record, Status
 from snn5bench.report.build import build_table
 from snn5bench.report.table import Table
 
@@ -67,6 +67,16 @@ class Bench:
             "synops_per_sample": 1000.0 * right + 10 * seed,
             "energy_nj": {"a-model": 10.0 * right, "b-model": 25.0 * right},
             "ann_twin_energy_nj": {"a-model": 20_000.0, "b-model": 20_000.0},
+            "energy": {
+                "a-model": EnergyEstimate(energy_nj=10.0 * right, break_even_spike_rate=0.25),
+                "b-model": EnergyEstimate(energy_nj=25.0 * right, break_even_spike_rate=share / 10),
+                "c-model": EnergyEstimate(energy_nj=None, break_even_spike_rate=0.0),
+            },
+            "layers": [
+                LayerCounts(
+                    name="1", kind="synapses", acs=80.0 + seed, dense_macs=1000.0, detail={"steps": 20, "mac_steps": 0}
+                )
+            ],
             "curve": [
                 Epoch(epoch=1, train_loss=1.0, val_accuracy=share / 2),
                 Epoch(epoch=2, train_loss=0.5, val_accuracy=share),
@@ -90,7 +100,7 @@ def fill(bench: Bench) -> Bench:
     for seed in (0, 1, 2):
         bench.add("glif", "order", seed, 180 + seed, test_accuracy_peeked=0.95)
         bench.add("glif", "order", seed, 100, twin="notd")
-        bench.add("lif", "order", seed, 178 - seed, notes=["a note | with a bar"])
+        bench.add("lif", "order", seed, 179 - seed, notes=["a note | with a bar"])
         bench.add("lif", "order", seed, 101, twin="notd")
         bench.add("lif", "order", seed, 120, twin="shuffled")
         bench.add("<script>alert(1)</script>", "order", seed, 120, fidelity=Fidelity.inspired("takes <b>the idea</b>"))

@@ -11,7 +11,9 @@ import pytest
 
 from snn5bench.record import Epoch
 from snn5bench.report import html
+from snn5bench.report.chart_even import side, words
 from snn5bench.report.charts import panels, spec
+from snn5bench.report.table import BreakEven, Value
 from tests.report.conftest import Bench, fill
 
 _LOADS = {"src", "srcset", "href", "action", "data", "poster", "background"}
@@ -108,6 +110,60 @@ def test_charts_draw_the_tables_numbers(full: Bench) -> None:
     assert found["peeking"].absent.keys() == {"control"}
     energy = next(p for p in _values(found["energy"].figures[0].chart) if p.get("variant") == "glif")
     assert (energy["x_low"], energy["x_high"]) == (1810.0, 4525.0)
+
+
+def test_break_even_draws_every_model_and_says_which_side(full: Bench) -> None:
+    """The rate is (80 + 81 + 82) / 3 of 1000; glif's b-model breaks even at 0.0905, that of the 60 % row at 0.06."""
+    (panel,) = [panel for panel in panels(full.table()) if panel.kind.key == "break-even"]
+    points = _values(panel.figures[0].chart)
+    glif = {point.get("model"): point for point in points if point["variant"] == "glif"}
+    assert glif[None]["x"] == pytest.approx(0.081) and glif.keys() == {None, "a-model", "b-model"}
+    assert (glif["a-model"]["x"], glif["a-model"]["wins"]) == (0.25, 1.0)
+    assert (glif["b-model"]["x"], glif["b-model"]["wins"]) == (pytest.approx(0.0905), 1.0)
+    inspired = {p.get("model"): p for p in points if p["variant"] == "<script>alert(1)</script>"}
+    assert (inspired["b-model"]["x"], inspired["b-model"]["wins"]) == (pytest.approx(0.06), 0.0)
+    assert panel.figures[0].said == [
+        "Under a-model, cheaper than the dense twin: every row.",
+        "Under b-model, cheaper than the dense twin: glif, lif.",
+        "Under c-model, cheaper than the dense twin: no row.",
+    ]
+    assert panel.figures[0].left_out["silent"] == "a-model gave no number: no reads counted"
+
+
+def test_steps_draws_one_line_through_a_dataset_at_several_lengths(bench: Bench) -> None:
+    """Three T of one dataset are one chart, another noise is another, and the control with one T has none."""
+    for T, right in ((4, 120), (8, 150), (16, 180)):
+        for noise in (0.0, 0.1):
+            bench.add(
+                "a", f"order[T={T},noise={noise}]", 0, right, T=T, dataset_name="order",
+                dataset_params={"T": T, "noise": noise}, key=f"{T}-{noise}",
+            )  # fmt: skip
+    bench.add("b", "order[T=4,noise=0.0]", 0, reason="out of memory", dataset_name="order",
+              dataset_params={"T": 4, "noise": 0.0})  # fmt: skip
+    bench.add("a", "control", 0, 190)
+    (panel,) = [panel for panel in panels(bench.table()) if panel.kind.key == "steps"]
+    assert [figure.dataset for figure in panel.figures] == ["order[noise=0.0]", "order[noise=0.1]"]
+    points = _values(panel.figures[0].chart)
+    assert sorted({(point["T"], point["accuracy"]) for point in points}) == [(4, 60.0), (8, 75.0), (16, 90.0)]
+    assert panel.figures[0].left_out == {"b on order[T=4,noise=0.0]": "out of memory"} and not panel.absent
+
+
+def test_steps_says_where_there_is_only_one_length(full: Bench) -> None:
+    (panel,) = [panel for panel in panels(full.table()) if panel.kind.key == "steps"]
+    assert (panel.figures, panel.absent) == ([], {"made-up": "no method was run on one dataset at several T"})
+    assert "No chart for made-up: no method was run on one dataset at several T." in html.render(full.table())
+
+
+def test_sides_of_a_break_even() -> None:
+    evens = (0.2, 0.1, 0.12, 0.14, 0.05, 0.0, 1.0)
+    told = ["below", "above", "across", "across", "above", "never", "below"]
+    assert [side(0.1, 0.14, even) for even in evens] == told
+    even = BreakEven(rate=Value(value=0.12), low=0.1, high=0.14, by_model={"m": 0.2, "n": 0.0, "o": 0.11})
+    assert words(even) == (
+        "0.12 spikes per input and step: below the break-even, so cheaper than the dense twin, under m (0.2); "
+        "on one side or the other, by the seed, under o (0.11); dearer at any rate, under n"
+    )
+    assert words(BreakEven(by_model={"m": 0.2})) == ""
 
 
 def test_charts_have_no_point_for_a_row_without_accuracy(full: Bench) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from snn5bench import stats
 from snn5bench.errors import BenchError
-from snn5bench.record import Fidelity, Record, Status
-from snn5bench.report import csv, markdown
+from snn5bench.record import EnergyEstimate, Fidelity, LayerCounts, Record, Status
+from snn5bench.report import csv, html, index, latex, markdown, terminal
 from snn5bench.report.build import build_table
+from snn5bench.report.summary import summarise
 from snn5bench.report.table import Row, Table
 from tests.report.conftest import Bench, N
 
@@ -46,6 +49,8 @@ def test_numbers_are_means_over_seeds(full: Bench) -> None:
     assert glif.synops_per_sample.value == pytest.approx(181_010)
     assert (glif.energy_nj.low, glif.energy_nj.high) == pytest.approx((1810, 4525))
     assert (glif.ann_ratio.low, glif.ann_ratio.high) == pytest.approx((0.0905, 0.22625))
+    assert glif.break_even.rate.value == pytest.approx(0.081)
+    assert glif.break_even.by_model == pytest.approx({"a-model": 0.25, "b-model": 0.0905, "c-model": 0.0})
     assert glif.train_seconds.value == pytest.approx(13.5)
     assert glif.peeking_gap.value == pytest.approx(0.95 - 0.905)
     assert glif.curve.mean == pytest.approx([0.4525, 0.905])
@@ -177,6 +182,28 @@ def test_a_dataset_with_several_parameters_is_several_datasets(bench: Bench) -> 
     assert bench.table().datasets == ["order[T=4]", "order[T=8]"]
 
 
+def test_a_control_that_gains_from_state_says_why(bench: Bench) -> None:
+    for seed in (0, 1, 2):
+        bench.add("a", "control", seed, 180)
+        bench.add("a", "control", seed, 140, twin="notd")
+        bench.add("b", "order", seed, 180)
+        bench.add("b", "order", seed, 140, twin="notd")
+    table = bench.table()
+    said = summarise(table, "control").time
+    assert said.startswith("Cutting its state between steps costs +20.0 [")
+    assert "two levels of one binary step" in said and said.count("binary step") == 1
+    assert "binary step" not in summarise(table, "order").time
+
+
+def test_a_control_names_the_rows_that_gain_where_the_leader_does_not(bench: Bench) -> None:
+    for seed in (0, 1, 2):
+        for name, right, cut in (("a", 190, 190), ("b", 150, 110)):
+            bench.add(name, "control", seed, right)
+            bench.add(name, "control", seed, cut, twin="notd")
+    said = summarise(bench.table(), "control").time
+    assert "as a control should show; b gains by its state" in said and "binary step" in said
+
+
 def test_claims_and_files(bench: Bench) -> None:
     bench.add("a", "order", 0, 150, key="k")
     found = row(bench.table(claims={("a", "order"): "90 %"}, files={"k": "a.json"}), "a")
@@ -224,6 +251,20 @@ RECORDS = st.builds(
     energy_nj=st.dictionaries(st.sampled_from("mn"), maybe(st.floats(0, 1e9))),
     ann_twin_energy_nj=st.dictionaries(st.sampled_from("mn"), maybe(st.floats(0, 1e9))),
     notes=st.lists(NAMES, max_size=2),
+    energy=st.dictionaries(
+        st.sampled_from("mn"), st.builds(EnergyEstimate, energy_nj=st.none(), break_even_spike_rate=SHARE)
+    ),
+    layers=st.lists(
+        st.builds(
+            LayerCounts,
+            name=st.just("1"),
+            kind=st.just("synapses"),
+            acs=st.floats(0, 1e6),
+            dense_macs=st.floats(0, 1e6),
+            detail=st.just({"steps": 4.0}),
+        ),
+        max_size=1,
+    ),
     train_seconds=maybe(st.floats(0, 1e5)),
     started_at=st.sampled_from(["", "2026"]),
     git_commit=maybe(st.just("abc")),
@@ -248,3 +289,17 @@ def test_any_records_make_a_table_that_renders(records: list[Record], random: An
     assert all(row.accuracy.mean is not None for row in table.rows if row.rank is not None)
     assert Table.model_validate_json(table.model_dump_json()) == table
     assert markdown.render(table).endswith("\n") and csv.render(table).endswith("\n")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(RECORDS, min_size=1, max_size=8))
+def test_any_records_make_a_page(records: list[Record]) -> None:
+    """The slower renderings, on fewer examples."""
+    table = build_table(
+        records, {r.key: np.arange(4) < 4 * r.test_accuracy for r in records if r.test_accuracy is not None}
+    )
+    page = html.render(table)
+    assert page.endswith("</html>\n") and ">NaN" not in page
+    assert latex.render(table).count(r"\begin{tabular}") == len(table.datasets)
+    assert index.render([table])
+    Console(file=io.StringIO(), width=70).print(terminal.render(table, 70))

@@ -69,6 +69,16 @@
         { targets: narrow ? heads.flatMap((head, i) => (head.classList.contains("wide-only") ? [i] : [])) : [], visible: false },
       ],
     });
+    /* DataTables reports the direction of the fixed order, that of the datasets; screen readers need the column's own. */
+    const announce = () => {
+      for (const head of heads) {
+        const way = ["asc", "desc"].find((name) => head.classList.contains("dt-ordering-" + name));
+        if (way) head.setAttribute("aria-sort", way + "ending");
+        else head.removeAttribute("aria-sort");
+      }
+    };
+    shown.on("draw", announce);
+    announce();
     const region = element.closest(".scroll");
     const container = shown.table().container();
     region.before(container);

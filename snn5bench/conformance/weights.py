@@ -1,0 +1,67 @@
+"""Weights: `state_dict` holds all of the network, and the network moves with `.to()`."""
+
+from __future__ import annotations
+
+import torch
+
+from snn5bench.conformance.check import Fault
+from snn5bench.conformance.subject import Subject, differs, gap, outputs
+from snn5bench.contracts.inputs import dense
+from snn5bench.train import feed
+
+
+def state_dict(subject: Subject) -> str:
+    """A network built anew, with the trained one's `state_dict` loaded, gives the same logits."""
+    trained, x = subject.exact, subject.spikes()
+    torch.manual_seed(1234)
+    fresh = subject.method.build(subject.spec).eval().double()
+    if [type(m) for m in fresh.modules()] != [type(m) for m in trained.modules()]:
+        return "not tried: `fit` returns a network of other modules than `build` does"
+    missing, extra = fresh.load_state_dict(trained.state_dict(), strict=False)
+    if missing or extra:
+        raise Fault(
+            f"the state of a trained network does not fit a fresh one: missing {missing[:3]}, unexpected {extra[:3]}",
+            "the same names",
+            "parameters or buffers that are made in `forward` or during training",
+        )
+    before, after = outputs(trained, x), outputs(fresh, x)
+    if differs(after, before):
+        raise Fault(
+            f"with the trained state loaded, a fresh network's logits differ by {gap(after, before):.3g}",
+            "the same logits",
+            "a tensor or number that decides the output is a plain attribute: make it a Parameter or a buffer",
+        )
+    return ""
+
+
+def moves(subject: Subject) -> str:
+    """The network runs in float64, and on another device: the first GPU, or else torch's `meta` device, which refuses
+    tensors of two devices as a GPU does."""
+    x = subject.spikes()
+    logits = outputs(subject.exact, x)
+    if logits.dtype is not torch.float64:
+        raise Fault(f"moved to float64, its logits are {logits.dtype}", "torch.float64", _CAUSE)
+    device = "cuda" if torch.cuda.is_available() else "meta"
+    model = subject.network.to(device)
+    try:
+        moved = feed(model, dense(x.float()).to(device))
+    except NotImplementedError as unsupported:
+        return f"in float64 alone: {str(unsupported).splitlines()[0][:100]}"
+    except RuntimeError as error:
+        text = str(error).splitlines()[0]
+        if device == "meta" and "device" not in text:
+            return f"in float64 alone: {text[:100]}"
+        raise Fault(
+            f"moved to {device}, it raises: {text[:160]}", "every tensor moves with the network", _CAUSE
+        ) from None
+    if moved.device.type != device:
+        raise Fault(f"moved to {device}, its logits are on {moved.device}", "logits where the network is", _CAUSE)
+    if device == "cuda" and differs(feed(model.double(), x.to(device)).cpu(), logits, 1e-6):
+        raise Fault("on the GPU, in float64, its logits are others than on the CPU", "the same logits", _CAUSE)
+    return f"float64 and {device}"
+
+
+_CAUSE = (
+    "`torch.zeros(...)` in `forward` without the input's device and dtype, or a tensor that is neither a Parameter nor a "
+    "buffer"
+)

@@ -1,0 +1,25 @@
+"""The three leaderboard files of a suite, each replaced in one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snn5bench.report import csv, html, markdown
+from snn5bench.report.table import Table
+
+
+def write(table: Table, folder: Path) -> list[Path]:
+    """Write `leaderboard.md`, `.csv` and `.html` into `folder`; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        replace(folder / f"leaderboard.{suffix}", render(table))
+        for suffix, render in (("md", markdown.render), ("csv", csv.render), ("html", html.render))
+    ]
+
+
+def replace(path: Path, text: str) -> Path:
+    """Put `text` at `path`, or leave what was there: a reader never sees half a file."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
+    return path

@@ -1,0 +1,220 @@
+"""A training step (forward, backward, Adam) of 700-128-128-20 at T = 100 and 2 % input, against the libraries' own.
+
+Ours and the peer's compute the same network: same weights, same neuron, same surrogate, losses equal. Steps alternate in
+one thread, times are that thread's CPU time, the result is the ratio of the medians. Absolute times are of no use on a
+shared machine; the load is recorded beside the ratio.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snn5bench.contracts.inputs import BatchInput, Events
+from snn5bench.neurons.glif import GLIF
+from snn5bench.neurons.lif import LIF
+from snn5bench.neurons.network import SpikingNet
+from snn5bench.neurons.neuron import Neuron
+from snn5bench.neurons.surrogate import Surrogate
+
+T, CHANNELS, HIDDEN, CLASSES, DECAY = 100, 700, 128, 20, 0.9
+ROUNDS = 15
+
+
+class Batch(NamedTuple):
+    """The same samples in both forms."""
+
+    events: Events
+    dense: Tensor
+    label: Tensor
+
+
+def batch(size: int) -> Batch:
+    rng = np.random.default_rng(0)
+    x = rng.random((size, T, CHANNELS)) < 0.02
+    sample, step, channel = np.nonzero(x)
+    indptr = np.searchsorted(sample, np.arange(size + 1)).astype(np.int64)
+    events = Events(indptr, step.astype(np.int32), channel.astype(np.int32), T, CHANNELS)
+    return Batch(events, events.dense(), torch.from_numpy(rng.integers(0, CLASSES, size)))
+
+
+def ours(neuron: Callable[[int], Neuron], data: Batch) -> SpikingNet:
+    torch.manual_seed(0)
+    net = SpikingNet(CHANNELS, (HIDDEN, HIDDEN), CLASSES, neuron)
+    net.calibrate(data.events, 0.04)
+    return net
+
+
+class Peer(nn.Module):
+    """A dense network with the weights of `net`; the hidden ones times `gain`."""
+
+    def __init__(self, net: SpikingNet, gain: float = 1.0) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for layer in (1, 2, 3):
+            source = net.feed(layer)
+            linear = nn.Linear(source.in_features, source.out_features)
+            linear.weight.data.copy_(source.weight.data * (gain if layer < 3 else 1.0))
+            linear.bias.data.copy_(source.bias.data * (gain if layer < 3 else 1.0))
+            self.layers.append(linear)
+
+
+class SpikingJelly(Peer):
+    """Multi-step LIFNode: hard reset."""
+
+    def __init__(self, net: SpikingNet) -> None:
+        super().__init__(net)
+        from spikingjelly.activation_based import functional, neuron, surrogate
+
+        self.reset_net = functional.reset_net
+        self.neurons = nn.ModuleList(
+            neuron.LIFNode(
+                tau=1 / (1 - DECAY), decay_input=False, v_threshold=1.0, v_reset=0.0, step_mode="m",
+                surrogate_function=surrogate.ATan(alpha=2.0),
+            )
+            for _ in range(2)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.reset_net(self)
+        for layer, neuron in zip(self.layers, self.neurons, strict=False):
+            x = neuron(layer(x))
+        return self.layers[2](x)
+
+
+class SnnTorch(Peer):
+    """Leaky, reset by subtraction after the decay, reset detached: the loop over time of its tutorials."""
+
+    def __init__(self, net: SpikingNet) -> None:
+        super().__init__(net)
+        import snntorch
+
+        grad = snntorch.surrogate.atan(alpha=2.0)
+        self.neurons = nn.ModuleList(snntorch.Leaky(beta=DECAY, spike_grad=grad) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = (neuron.reset_mem() for neuron in self.neurons)
+        out = []
+        for frame in x:
+            spikes, first = self.neurons[0](self.layers[0](frame), first)
+            spikes, second = self.neurons[1](self.layers[1](spikes), second)
+            out.append(self.layers[2](spikes))
+        return torch.stack(out)
+
+
+class Norse(Peer):
+    """LIFBoxCell: hard reset; its input is scaled by 1 - decay, which the weights undo."""
+
+    def __init__(self, net: SpikingNet) -> None:
+        super().__init__(net, 1 / (1 - DECAY))
+        from norse.torch import LIFBoxCell, LIFBoxParameters
+
+        constants = LIFBoxParameters(tau_mem_inv=torch.tensor(1000 * (1 - DECAY)), alpha=torch.tensor(5.0))
+        self.neurons = nn.ModuleList(LIFBoxCell(constants) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = second = None
+        out = []
+        for frame in x:
+            spikes, first = self.neurons[0](self.layers[0](frame), first)
+            spikes, second = self.neurons[1](self.layers[1](spikes), second)
+            out.append(self.layers[2](spikes))
+        return torch.stack(out)
+
+
+PEERS: dict[str, tuple[str, Callable[[SpikingNet], Peer], Callable[[int], Neuron]]] = {
+    "spikingjelly": ("spikingjelly", SpikingJelly, lambda n: LIF(DECAY, 1.0, "hard", Surrogate("atan", 0.5))),
+    "snntorch": ("snntorch", SnnTorch, lambda n: LIF(DECAY, 1.0, "soft", Surrogate("atan", 0.5), detach_reset=True)),
+    "norse": ("norse", Norse, lambda n: LIF(DECAY, 1.0, "hard", Surrogate("fast_sigmoid", 0.2))),
+}
+
+
+def stepper(net: nn.Module, x: BatchInput, label: Tensor) -> Callable[[], float]:
+    """One training step; the rate is tiny, so that both networks stay the same."""
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-7, fused=True)
+
+    def step() -> float:
+        loss = F.cross_entropy(net(x).sum(0), label)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def alternate(fast: Callable[[], float], slow: Callable[[], float]) -> tuple[list[float], list[float]]:
+    """CPU seconds of each, taken in turns after one warm-up."""
+    fast(), slow()
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for run, taken in zip((fast, slow), times, strict=True):
+            start = time.thread_time()
+            run()
+            taken.append(time.thread_time() - start)
+    return times
+
+
+def report(benchmark: Any, fast: list[float], slow: list[float], target: float) -> float:
+    ratio = statistics.median(slow) / statistics.median(fast)
+    benchmark.extra_info |= {
+        "ratio": ratio, "target": target, "load": os.getloadavg()[0],
+        "ms": 1e3 * statistics.median(fast), "peer_ms": 1e3 * statistics.median(slow),
+    }  # fmt: skip
+    return ratio
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.benchmark(group="training step")
+@pytest.mark.parametrize(("size", "target"), [(32, 8.0), (128, 5.0)])
+@pytest.mark.parametrize("name", PEERS)
+def test_against_libraries(benchmark: Any, name: str, size: int, target: float) -> None:
+    package, peer, neuron = PEERS[name]
+    pytest.importorskip(package)
+    data = batch(size)
+    net = ours(neuron, data)
+    fast, slow = stepper(net, data.events, data.label), stepper(peer(net), data.dense, data.label)
+    assert fast() == pytest.approx(slow(), rel=1e-3), "not the same network"
+    ratio = report(benchmark, *alternate(fast, slow), target)
+    benchmark.pedantic(fast, rounds=3)
+    assert ratio > 0.6 * target
+
+
+@pytest.mark.benchmark(group="neurons with a loop as peer")
+@pytest.mark.parametrize(
+    ("neuron", "target"),
+    [
+        pytest.param(lambda n: LIF(DECAY, recurrent=n), 3.0, id="recurrent"),
+        pytest.param(lambda n: GLIF(n, T, tau=0.9), 5.0, id="glif"),
+    ],
+)
+@pytest.mark.parametrize("size", [32, 128])
+def test_against_the_torch_loop(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, neuron: Callable[[int], Neuron], target: float, size: int
+) -> None:
+    data = batch(size)
+    net = ours(neuron, data)
+    step = stepper(net, data.events, data.label)
+
+    def loop() -> float:
+        with monkeypatch.context() as patch:
+            patch.setenv("SNN5BENCH_KERNELS", "torch")
+            return step()
+
+    assert step() == pytest.approx(loop(), rel=1e-3)
+    ratio = report(benchmark, *alternate(step, loop), target)
+    benchmark.pedantic(step, rounds=3)
+    assert ratio > 0.6 * target

@@ -1,0 +1,101 @@
+"""Every broken method is caught by the check that is meant for it, and by no check that is not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from snn5bench.conformance import Verdict, check_method
+from snn5bench.conformance.checks import CHECKS, OTHER_PROCESS
+
+SOURCE = (Path(__file__).parent / "broken.py").read_text()
+HERE = [name for name in CHECKS if name != OTHER_PROCESS]
+NOTD, SAMPLES = "the NoTD twin ignores time", "no state leaks between samples"
+OF_ITS_BATCH, LABELS = "a sample does not depend on its batch", "test labels are out of reach"
+
+CAUGHT = {
+    "KeepsState": ("no state leaks between batches", {NOTD}),
+    "MixesSamples": (SAMPLES, {OF_ITS_BATCH}),
+    "BatchStatistics": (OF_ITS_BATCH, {SAMPLES, "causal as declared"}),
+    "PlaceInBatch": (OF_ITS_BATCH, set()),
+    "AlwaysDropsOut": ("evaluation draws nothing at random", {NOTD}),
+    "DrawsUnseeded": ("same seed, same bits", set()),
+    "DrawsFromPython": ("same seed, same bits", set()),
+    "OwnSeed": ("same seed, same bits", set()),
+    "OwnSteps": ("output is [T, B, classes]", {"every step is seen", NOTD}),
+    "StopsEarly": ("every step is seen", {NOTD}),
+    "SumsItself": ("output is [T, B, classes]", {"it trains"}),
+    "LooksAhead": ("causal as declared", set()),
+    "SaysItLooksAhead": ("causal as declared", set()),
+    "Detached": ("training reaches every parameter", set()),
+    "NeverUsed": ("training reaches every parameter", set()),
+    "DividesByCount": ("finite at extreme rates", {NOTD}),
+    "Overflows": ("finite at extreme rates", set()),
+    "PlainAttribute": ("state_dict holds the network", set()),
+    "StaysOnCpu": ("moves to another device and dtype", set()),
+    "HiddenProduct": ("operations are counted", set()),
+    "AnonymousNeuron": ("operations are counted", set()),
+    "Unbounded": ("parameters outside their range are refused", set()),
+    "TakesAnything": ("parameters outside their range are refused", set()),
+    "ForgetsOnePath": (NOTD, set()),
+    "RefusesSilently": (NOTD, set()),
+    "MisreadsEvents": ("all input forms agree", set()),
+    "PeeksThroughData": (LABELS, set()),
+    "PeeksThroughReport": (LABELS, set()),
+    "Crashes": ("it trains", {"output is [T, B, classes]"}),
+    "SilentNetwork": ("it trains", {"every step is seen", "training reaches every parameter"}),
+}
+"""Class to the check that is meant for it, and those that fail in consequence."""
+
+
+@pytest.fixture
+def plugin(install_plugin):
+    """The package `broken`, with each class under its name in small letters."""
+
+    def install(*classes: str) -> None:
+        install_plugin("broken", {"methods": SOURCE}, methods={c.lower(): f"broken.methods:{c}" for c in classes})
+
+    return install
+
+
+@pytest.mark.parametrize("broken", CAUGHT)
+def test_it_is_caught(plugin, broken):
+    plugin(broken)
+    found = check_method(f"broken/{broken.lower()}", only=HERE)
+    failed = {check.name: check for check in found if check.failed}
+    meant, consequences = CAUGHT[broken]
+    assert meant in failed
+    assert failed.keys() - {meant} <= consequences
+    for check in failed.values():
+        assert check.seen
+        assert check.expected
+        assert check.cause
+
+
+def test_what_depends_on_hashes_is_caught_in_another_process(plugin):
+    plugin("HashesNames")
+    found = {check.name: check for check in check_method("broken/hashesnames")}
+    assert {name for name, check in found.items() if check.failed} == {OTHER_PROCESS}
+    assert "different weights" in found[OTHER_PROCESS].seen
+
+
+def test_what_only_this_process_has_is_caught(plugin, monkeypatch):
+    plugin("NeedsItsParent")
+    monkeypatch.setenv("SNN5BENCH_TEST_PARENT", str(os.getpid()))
+    (found,) = [c for c in check_method("broken/needsitsparent", only=["it trains", OTHER_PROCESS]) if c.failed]
+    assert found.name == OTHER_PROCESS
+    assert "only in the process that set it" in found.seen
+
+
+@pytest.mark.parametrize(("sound", "note"), [("Sound", ""), ("RefusesWithReason", "its neurons are what carries time")])
+def test_the_sound_ones_pass(plugin, sound, note):
+    plugin(sound)
+    found = {check.name: check for check in check_method(f"broken/{sound.lower()}", only=HERE)}
+    assert [check for check in found.values() if check.verdict is not Verdict.PASSED] == []
+    assert note in found["the NoTD twin ignores time"].note
+
+
+def test_at_least_one_broken_method_for_each_check():
+    assert CHECKS.keys() == {meant for meant, _ in CAUGHT.values()} | {OTHER_PROCESS}

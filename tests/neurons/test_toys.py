@@ -1,0 +1,79 @@
+"""What the neurons must be able to learn, and what their twins must not. Fixed budgets, no selection."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from snn5bench.neurons.glif import GLIF
+from snn5bench.neurons.lif import LIF
+from snn5bench.neurons.network import SpikingNet
+from snn5bench.neurons.neuron import Neuron
+from snn5bench.neurons.skips import SkipSpec
+from snn5bench.neurons.surrogate import Surrogate
+from tests.neurons.neuron_toys import accuracy, first_pulse, pulses, train
+
+
+def lif(n: int) -> Neuron:
+    return LIF(0.95, 1.0, "soft", Surrogate("atan", 0.5))
+
+
+def glif(n: int) -> Neuron:
+    return GLIF(n, 20)
+
+
+def learn(order: bool, mode: str, neuron=lif, epochs: int = 20) -> float:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    net = SpikingNet(21, (64, 64), 2, neuron)
+    net.set_time(mode)
+    train(net, *pulses(1000, 20, 0, order), epochs=epochs)
+    return accuracy(net, *pulses(2000, 20, 1, order))
+
+
+@pytest.mark.parametrize("neuron", [lif, glif])
+def test_order_needs_time(neuron) -> None:  # type: ignore[no-untyped-def]
+    assert learn(True, "full", neuron) > 0.95
+    assert learn(True, "notd", neuron, epochs=10) == pytest.approx(0.5, abs=3 * 0.5 / 2000**0.5)
+
+
+def test_order_with_the_state_but_without_its_gradient_lies_between() -> None:
+    assert 0.55 < learn(True, "sdbp") < 0.95
+
+
+def test_count_needs_no_time() -> None:
+    assert learn(False, "full", epochs=12) > 0.95
+    assert learn(False, "notd", epochs=12) > 0.95
+
+
+def test_static_digits() -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = torch.randperm(len(digits.target), generator=torch.Generator().manual_seed(0))
+    x, y = torch.from_numpy(digits.data / 16).float()[order], torch.from_numpy(digits.target)[order]
+    torch.manual_seed(0)
+    net = SpikingNet(64, (64, 64), 10, lif)
+    train(net, x[:1400], y[:1400], epochs=12, T=10)
+    assert accuracy(net, x[1400:], y[1400:], T=10) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("skips", "least", "most"),
+    [
+        ([], 0.0, 0.35),
+        ([(1, 2, 0)], 0.0, 0.35),
+        ([(1, 2, 20)], 0.95, 1.0),
+        ([(1, 2, 21)], 0.0, 0.35),
+        ([(2, 1, 20)], 0.95, 1.0),
+        pytest.param([(2, 1, 1)], 0.0, 0.35, marks=pytest.mark.slow),
+    ],
+)
+def test_delay_only_task(skips: list[tuple[int, int, int]], least: float, most: float) -> None:
+    """One pulse at step 0, read at step 20: only a delay of that length brings it there. Chance is 0.25."""
+    torch.manual_seed(0)
+    net = SpikingNet(
+        8, (32, 32), 4, lambda n: LIF(0.5, 1.0, "hard", Surrogate("atan", 0.5)),
+        skips=[SkipSpec(*s) for s in skips], readout="last",
+    )  # fmt: skip
+    train(net, *first_pulse(1000, 21, 0), epochs=20)
+    assert least <= accuracy(net, *first_pulse(1000, 21, 1)) <= most

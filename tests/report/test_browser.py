@@ -1,0 +1,198 @@
+"""The page in a real browser, from the file system: sorting, filtering, explanations, copying, widths, grounds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snn5bench.report import html
+from tests.report.conftest import Bench, fill
+
+pytestmark = pytest.mark.browser
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+SYNOPS = '#leaderboard thead th[data-key="synops_per_sample"]'
+SIZES = [(400, "light"), (400, "dark"), (1600, "light"), (1600, "dark")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for the module."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is on the path")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The written page, as a file address."""
+    path = tmp_path_factory.mktemp("page") / "leaderboard.html"
+    path.write_text(html.render(fill(Bench()).table(claims={("glif", "order"): "92.1 %"})), encoding="utf-8")
+    return path.as_uri()
+
+
+class Opened:
+    """A page with all that it said and asked for."""
+
+    def __init__(self, browser: Any, address: str, width: int, scheme: str) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(address)
+        self.page.wait_for_selector("html[data-ready=yes]", timeout=30_000)
+
+    def names(self) -> list[str]:
+        """The methods shown, top down."""
+        return self.page.locator("#leaderboard tbody th.method a").all_inner_texts()
+
+
+@pytest.fixture
+def opened(browser: Any, address: str) -> Iterator[Opened]:
+    """The page at 1600 pixels, light."""
+    found = Opened(browser, address, 1600, "light")
+    yield found
+    found.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_opens_quietly_at_every_size(browser: Any, address: str, width: int, scheme: str) -> None:
+    """No message, no request beyond the file, no sideways scrolling, every chart drawn, the right ground."""
+    opened = Opened(browser, address, width, scheme)
+    page = opened.page
+    assert opened.said == []
+    assert [url for url in opened.asked if not url.startswith(("file:", "blob:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count() > 0
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[scheme]
+    assert page.locator("#leaderboard").evaluate("table => table.offsetHeight") > 300
+    opened.context.close()
+
+
+def test_a_changed_colour_scheme_redraws_the_charts(opened: Opened) -> None:
+    label = opened.page.locator(".chart svg.marks text").first
+    before = label.get_attribute("fill")
+    opened.page.emulate_media(color_scheme="dark")
+    opened.page.wait_for_function(
+        "before => document.querySelector('.chart svg.marks text')?.getAttribute('fill') !== before", arg=before
+    )
+    assert opened.said == []
+
+
+def test_rows_are_grouped_by_dataset_and_sort_within(opened: Opened) -> None:
+    groups = opened.page.locator("#leaderboard tr.dtrg-group").all_inner_texts()
+    assert [group.split()[0] for group in groups] == ["order", "control"]
+    assert opened.names()[:3] == ["glif", "lif", "<script>alert(1)</script>"]
+    head = opened.page.locator(SYNOPS)
+    head.click()
+    opened.page.wait_for_selector(f"{SYNOPS}[aria-sort=ascending]")
+    names = opened.names()
+    assert names[:2] == ["<script>alert(1)</script>", "flaky"]
+    assert set(names[5:9]) == {"silent", "broken", "ff", "shd-only"}, "n/a comes last"
+    head.click()
+    opened.page.wait_for_selector(f"{SYNOPS}[aria-sort=descending]")
+    assert opened.names()[:2] == ["glif", "lif"]
+    assert set(opened.names()[5:9]) == {"silent", "broken", "ff", "shd-only"}, "n/a comes last in both directions"
+
+
+def test_sorting_by_keyboard(opened: Opened) -> None:
+    opened.page.locator('#leaderboard thead th[data-key="params"] [role=button]').focus()
+    opened.page.keyboard.press("Enter")
+    opened.page.wait_for_selector('#leaderboard thead th[data-key="params"][aria-sort=ascending]')
+
+
+def test_filter_and_search(opened: Opened) -> None:
+    opened.page.select_option("#pick-dataset", "control")
+    assert opened.names() == ["glif", "lif"]
+    opened.page.select_option("#pick-dataset", "")
+    opened.page.check("#only-ranked")
+    assert opened.names() == ["glif", "lif", "<script>alert(1)</script>", "silent", "glif", "lif"]
+    opened.page.fill("input[type=search]", "script")
+    assert opened.names() == ["<script>alert(1)</script>"]
+
+
+def test_columns_can_be_switched_and_a_narrow_window_starts_with_few(
+    browser: Any, address: str, opened: Opened
+) -> None:
+    energy = '#leaderboard thead th[data-key="energy_nj"]'
+    opened.page.click("button.buttons-colvis")
+    opened.page.click(".dt-button-collection button:has-text('Energy')")
+    assert opened.page.locator(energy).count() == 0
+    narrow = Opened(browser, address, 400, "light")
+    shown = narrow.page.locator("#leaderboard thead th").evaluate_all("heads => heads.map(head => head.dataset.key)")
+    assert shown == ["rank", "method", "accuracy", "temporal_gain", "synops_per_sample", "energy_nj", "marks"]
+    narrow.context.close()
+
+
+@pytest.mark.parametrize("way", ["hover", "focus"])
+def test_marks_and_missing_numbers_explain_themselves(opened: Opened, way: str) -> None:
+    tip = opened.page.locator("#tip")
+    for sign, text in (("td.marks abbr.mark", "a note | with a bar"), ("td.temporal_gain abbr.na", "was asked for")):
+        sign_of = opened.page.locator(f"#leaderboard tbody {sign}").first
+        getattr(sign_of, way)()
+        assert tip.is_visible() and text in tip.inner_text()
+        assert sign_of.get_attribute("aria-describedby") == "tip"
+    opened.page.keyboard.press("Escape")
+    assert tip.is_hidden()
+
+
+def test_provenance_is_one_click_away_and_its_command_can_be_copied(opened: Opened) -> None:
+    opened.page.locator("#leaderboard tbody th.method a").nth(2).click()
+    row = opened.page.locator("details.row[open]")
+    row.wait_for()
+    assert row.count() == 1 and "Python 3.11.4" in row.inner_text()
+    row.locator("button.copy").click()
+    opened.page.wait_for_function("document.getElementById('said').textContent === 'Copied'")
+    copied = opened.page.evaluate("navigator.clipboard.readText()")
+    assert copied == "snn5bench reproduce '<script>alert(1)</script>@order' --suite made-up"
+
+
+def test_a_row_can_be_linked_to(browser: Any, address: str) -> None:
+    anchor = html.anchor(fill(Bench()).table().rows[0])
+    opened = Opened(browser, f"{address}#{anchor}", 1600, "light")
+    assert opened.page.locator("details.row[open]").get_attribute("id") == anchor
+    opened.context.close()
+
+
+def test_the_table_can_be_read_without_scripts(browser: Any, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    assert page.locator("#leaderboard tbody tr").count() == 11
+    assert "90.5 % [86.1, 93.6]" in page.locator("#leaderboard").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [SIZES[0], SIZES[3]])
+def test_axe_finds_no_violation(browser: Any, address: str, width: int, scheme: str) -> None:
+    """WCAG rules and best practices of axe-core, contrast among them, with a row's details open."""
+    axe = pytest.importorskip(
+        "axe_playwright_python", reason="axe-playwright-python, which brings axe-core, is not installed"
+    )
+    opened = Opened(browser, address, width, scheme)
+    opened.page.evaluate("document.querySelector('details.row').open = true")
+    opened.page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    result = opened.page.evaluate("axe.run()")
+    assert len(result["passes"]) > 20
+    assert [(found["id"], found["nodes"][0]["html"]) for found in result["violations"]] == []
+    opened.context.close()

@@ -1,0 +1,79 @@
+"""Terminal, LaTeX, figures and the front page."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from snn5bench.report import columns, figures, index, latex, markdown, terminal
+from snn5bench.report.write import write
+from tests.report.conftest import Bench
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_terminal_fits_its_width(full: Bench, width: int) -> None:
+    console = Console(width=width, record=True, force_terminal=False, file=io.StringIO())
+    terminal.show(full.table(), console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "90.5 % [86.1, 93.6]" in text and "<script>alert(1)</script>" in text
+    hidden = re.search(r"Left out for want of width: (.*)", text)
+    shown = terminal.fitting(full.table().rows, width)
+    named = [column.title for column in columns.COLUMNS if column not in shown]
+    assert (hidden.group(1).split(", ") if hidden else []) == named
+    assert len(shown) == 14 or width < 200
+
+
+def test_terminal_prints_markup_as_text(bench: Bench) -> None:
+    bench.add("[bold red]x[/]", "order", 0, 150)
+    console = Console(width=120, record=True, file=io.StringIO())
+    terminal.show(bench.table(), console)
+    assert "[bold red]x[/]" in console.export_text()
+
+
+def test_latex_escape() -> None:
+    assert latex.escape("a_b & 5% [x] µ\n\\") == r"a\_b \& 5\% {[}x{]} \textmu{} \textbackslash{}"
+
+
+def test_latex_has_the_pages_numbers(full: Bench) -> None:
+    text = latex.render(full.table())
+    assert r"=1 & glif & 90.5 \% {[}86.1, 93.6{]} & +40.5 {[}+33.9, +47.1{]}" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    body = [line for line in text.splitlines() if line.endswith(r" \\")]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {8}
+    assert text.isascii()
+
+
+def test_figures_are_written_and_stable(bench: Bench, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        bench.add("a", "order", seed, 150 + seed)
+        bench.add("a", "order", seed, 100, twin="notd")
+    once, twice = (figures.save(bench.table(), tmp_path / name) for name in ("one", "two"))
+    assert [path.name for path in once[1:4]] == [f"synops-1-order.{suffix}" for suffix in ("svg", "png", "pdf")]
+    assert len(once) == 1 + 3 * 6, "peeking was not recorded, the other six kinds were"
+    for first, second in zip(once, twice, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+    starts = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+    for path in once[1:]:
+        assert path.read_bytes().startswith(starts[path.suffix])
+
+
+def test_index_links_every_suite(full: Bench) -> None:
+    page = index.render([full.table(), Bench().table(suite="a <b> suite")])
+    assert 'href="made-up/leaderboard.html"' in page
+    assert 'href="a%20%3Cb%3E%20suite/leaderboard.html"' in page and "a &lt;b&gt; suite" in page
+    assert "6 of 11 rows ranked" in page and "<script" not in page
+    assert "No suite has run yet." in index.render([])
+    assert len(page) < 100_000
+
+
+def test_write_leaves_the_three_files_and_nothing_else(full: Bench, tmp_path: Path) -> None:
+    written = write(full.table(), tmp_path / "made-up")
+    assert sorted(path.name for path in (tmp_path / "made-up").iterdir()) == sorted(path.name for path in written)
+    assert [path.name for path in written] == ["leaderboard.md", "leaderboard.csv", "leaderboard.html"]
+    assert written[0].read_text(encoding="utf-8") == markdown.render(full.table())
