@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -140,10 +141,16 @@ def _no_rank(row: Row, context: Context) -> str:
     return f"not ranked: {row.accuracy.reason}" if row.accuracy.mean is None else ""
 
 
-def _order(row: Row) -> tuple[bool, str, bool, int, float, str]:
+def _natural(name: str) -> list[str | int]:
+    """A key under which `T=4` comes before `T=16`."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _order(row: Row) -> tuple[bool, list[str | int], str, bool, int, float, str]:
     accuracy = row.accuracy.mean
     return (
         not row.temporal,
+        _natural(row.dataset),
         row.dataset,
         accuracy is None,
         row.rank or 10**6,

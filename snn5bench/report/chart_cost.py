@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from snn5bench import stats
+from snn5bench.report.chart_labels import labels
 from snn5bench.report.columns import COLUMNS
 from snn5bench.report.palette import NEUTRAL, scales
 from snn5bench.report.table import Row
@@ -100,7 +101,9 @@ def against_sparsity(rows: list[Row], names: list[str]) -> Drawing:
     front = stats.pareto([-x for x in share], [row.accuracy.mean or 0.0 for row in drawn])
     points = [_point(row, x, "activation_sparsity", float(on)) for row, x, on in zip(drawn, share, front, strict=True)]
     x = alt.X("x:Q").title("zero activations, %").scale(zero=False, padding=24)
-    return alt.layer(*_signs(points, x, "activation_sparsity", names)).properties(height=HEIGHT), left_out
+    return alt.layer(*_signs(points, x, "activation_sparsity", names, logarithmic=False)).properties(
+        height=HEIGHT
+    ), left_out
 
 
 def _positive(value: float | None, reason: str) -> str:
@@ -143,7 +146,7 @@ def _front(points: Points, x: alt.X) -> alt.Chart:
     )
 
 
-def _signs(points: Points, x: alt.X, key: str, names: list[str]) -> list[alt.Chart]:
+def _signs(points: Points, x: alt.X, key: str, names: list[str], logarithmic: bool = True) -> list[alt.Chart]:
     base = alt.Chart(alt.InlineData(values=points)).encode(x=x)
     y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, padding=8)
     colour, shape = scales(names)
@@ -157,22 +160,7 @@ def _signs(points: Points, x: alt.X, key: str, names: list[str]) -> list[alt.Cha
         fillOpacity=alt.FillOpacity("front:Q").scale(domain=[0, 1], range=[0, 1]).legend(None),
         tooltip=_tips(key),
     )
-    return [bars, signs, *_labels(points, x, y)]
-
-
-def _labels(points: Points, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Names beside the signs on the front only: all of them would cover each other. They turn inwards on the right."""
-    middle = (min(point["x"] for point in points) * max(point["x"] for point in points)) ** 0.5
-    layers = []
-    for side in (False, True):
-        named = [point for point in points if point["front"] == 1 and (point["x"] > middle) is side]
-        if not named:
-            continue
-        text = alt.Chart(alt.InlineData(values=named)).mark_text(
-            align="right" if side else "left", dx=-9 if side else 9, dy=-9, fontSize=11
-        )
-        layers.append(text.encode(x=x, y=y, text="variant:N"))
-    return layers
+    return [bars, signs, *labels(points, x, y, logarithmic)]
 
 
 def legend_of(points: Points) -> alt.Legend:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from snn5bench.record import Epoch
-from snn5bench.report import html
+from snn5bench.report import chart_labels, html
 from snn5bench.report.chart_even import side, words
 from snn5bench.report.charts import panels, spec
 from snn5bench.report.table import BreakEven, Value
@@ -128,6 +128,19 @@ def test_break_even_draws_every_model_and_says_which_side(full: Bench) -> None:
         "Under c-model, cheaper than the dense twin: no row.",
     ]
     assert panel.figures[0].left_out["silent"] == "a-model gave no number: no reads counted"
+
+
+def test_names_on_a_front_find_places_or_are_left_out() -> None:
+    """Six signs on one spot: four heights hold a name each, the best first; a sign off the front has none."""
+    points = [
+        {"variant": f"m{i}", "x": 100.0, "accuracy": 90.0, "low": 80.0, "high": 95.0, "front": float(i != 2)}
+        for i in range(6)
+    ] + [{"variant": "far", "x": 200.0, "accuracy": 85.0, "low": 80.0, "high": 95.0, "front": 1.0}]
+    found = chart_labels.places(points, logarithmic=True)
+    assert [(point["variant"], place.turned) for point, place in found] == [
+        ("m0", False), ("m1", False), ("m3", False), ("m4", False), ("far", True),
+    ]  # fmt: skip
+    assert [place.dy for _, place in found] == [*chart_labels.HEIGHTS, chart_labels.HEIGHTS[0]]
 
 
 def test_steps_draws_one_line_through_a_dataset_at_several_lengths(bench: Bench) -> None:

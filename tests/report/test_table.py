@@ -177,9 +177,9 @@ def test_selection_rule_single_seed_and_older_records(bench: Bench) -> None:
 
 
 def test_a_dataset_with_several_parameters_is_several_datasets(bench: Bench) -> None:
-    for T in (4, 8):
+    for T in (4, 8, 16):
         bench.add("a", "order", 0, 150, dataset_params={"T": T, "gap": 3}, key=f"T{T}")
-    assert bench.table().datasets == ["order[T=4]", "order[T=8]"]
+    assert bench.table().datasets == ["order[T=4]", "order[T=8]", "order[T=16]"]
 
 
 def test_a_control_that_gains_from_state_says_why(bench: Bench) -> None:
