@@ -10,6 +10,7 @@ kernel of full length) vanishes, and the rest is matrix products.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from snn5bench.neurons.backend import compiled
 from snn5bench.neurons.ssm_kernels import carry_gradients, carry_states, from_chunks, to_chunks
 
 _CHUNK = 64
+_GROUP = 16
 
 
 class Matrices(NamedTuple):
@@ -92,50 +94,60 @@ def ssm_chunks(x: Tensor, model: Matrices) -> Tensor:
 
 
 class _Scan(torch.autograd.Function):
+    """Works through the channels in groups whose buffers stay in the cache and are used again: memory that is new costs
+    more here than arithmetic."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, within: Tensor, gather: Tensor, spread: Tensor, re: Tensor, im: Tensor) -> Tensor:
+        x, re, im = x.detach().contiguous(), re.contiguous(), im.contiguous()
         steps, batch, width = x.shape
-        size = within.shape[1]
-        parts = x.new_empty(width, -(-steps // size), batch, size)
-        to_chunks(x.detach().contiguous().numpy(), parts.numpy())
-        flat = parts.view(width, -1, size)
-        y = torch.bmm(flat, within)
-        before = None
-        re, im = re.contiguous(), im.contiguous()
-        if parts.shape[1] > 1:
-            before = torch.bmm(flat, gather).view(*parts.shape[:3], -1)
-            carry_states(before.numpy(), re.numpy(), im.numpy())
-            y = torch.baddbmm(y, before.view(width, -1, before.shape[-1]), spread)
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        from_chunks(y.view_as(parts).numpy(), out.numpy())
-        ctx.save_for_backward(parts, before, within, gather, spread, re, im)
+        size, chunks = within.shape[1], -(-steps // within.shape[1])
+        out = torch.empty_like(x)
+        before = x.new_empty(width, chunks, batch, gather.shape[2]) if chunks > 1 else None
+        parts, y = (x.new_empty(min(_GROUP, width), chunks, batch, size) for _ in range(2))
+        for group, n in _groups(width):
+            to_chunks(x[..., group].numpy(), parts[:n].numpy())
+            flat, result = parts[:n].flatten(1, 2), y[:n].flatten(1, 2)
+            torch.bmm(flat, within[group], out=result)
+            if before is not None:
+                states = before[group].flatten(1, 2)
+                torch.bmm(flat, gather[group], out=states)
+                carry_states(before[group].numpy(), re[group].numpy(), im[group].numpy())
+                result.baddbmm_(states, spread[group])
+            from_chunks(y[:n].numpy(), out[..., group].numpy())
+        ctx.save_for_backward(x, before, within, gather, spread, re, im)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        parts, before, within, gather, spread, re, im = ctx.saved_tensors
-        width, _, _, size = parts.shape
-        (g,) = grads
-        g_parts = torch.empty_like(parts)
-        to_chunks(g.contiguous().numpy(), g_parts.numpy())
-        flat, g_flat = parts.view(width, -1, size), g_parts.view(width, -1, size)
-        g_within = torch.bmm(flat.transpose(1, 2), g_flat)
-        g_x = torch.bmm(g_flat, within.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        g_gather, g_spread, g_re, g_im = None, None, None, None
-        if before is not None:
-            states = before.view(width, -1, before.shape[-1])
-            g_spread = torch.bmm(states.transpose(1, 2), g_flat)
-            g_states = torch.bmm(g_flat, spread.transpose(1, 2))
-            g_re, g_im = torch.zeros_like(re), torch.zeros_like(im)
-            carry_gradients(
-                g_states.view_as(before).numpy(), before.numpy(), re.numpy(), im.numpy(), g_re.numpy(), g_im.numpy()
-            )
-            g_gather = torch.bmm(flat.transpose(1, 2), g_states)
-            if g_x is not None:
-                g_x = torch.baddbmm(g_x, g_states, gather.transpose(1, 2))
-        g_input = None
-        if g_x is not None:
-            g_input = torch.empty_like(g, memory_format=torch.contiguous_format)
-            from_chunks(g_x.view_as(parts).numpy(), g_input.numpy())
-        return g_input, g_within, g_gather, g_spread, g_re, g_im
+        x, before, within, gather, spread, re, im = ctx.saved_tensors
+        steps, batch, width = x.shape
+        size, chunks = within.shape[1], -(-steps // within.shape[1])
+        g_out, g_x = grads[0].contiguous(), torch.empty_like(x)
+        g_within, g_gather, g_spread, g_re, g_im = (torch.zeros_like(m) for m in (within, gather, spread, re, im))
+        parts, g_parts, g_y = (x.new_empty(min(_GROUP, width), chunks, batch, size) for _ in range(3))
+        g_before = x.new_empty(min(_GROUP, width), chunks, batch, gather.shape[2])
+        for group, n in _groups(width):
+            to_chunks(x[..., group].numpy(), parts[:n].numpy())
+            to_chunks(g_out[..., group].numpy(), g_y[:n].numpy())
+            flat, g_flat, result = (part[:n].flatten(1, 2) for part in (parts, g_y, g_parts))
+            torch.bmm(flat.transpose(1, 2), g_flat, out=g_within[group])
+            torch.bmm(g_flat, within[group].transpose(1, 2), out=result)
+            if before is not None:
+                states, g_states = before[group].flatten(1, 2), g_before[:n].flatten(1, 2)
+                torch.bmm(states.transpose(1, 2), g_flat, out=g_spread[group])
+                torch.bmm(g_flat, spread[group].transpose(1, 2), out=g_states)
+                carry_gradients(
+                    g_before[:n].numpy(), before[group].numpy(), re[group].numpy(), im[group].numpy(),
+                    g_re[group].numpy(), g_im[group].numpy(),
+                )  # fmt: skip
+                torch.bmm(flat.transpose(1, 2), g_states, out=g_gather[group])
+                result.baddbmm_(g_states, gather[group].transpose(1, 2))
+            from_chunks(g_parts[:n].numpy(), g_x[..., group].numpy())
+        return g_x, g_within, g_gather, g_spread, g_re, g_im
+
+
+def _groups(width: int) -> Iterator[tuple[slice, int]]:
+    for low in range(0, width, _GROUP):
+        yield slice(low, min(low + _GROUP, width)), min(_GROUP, width - low)

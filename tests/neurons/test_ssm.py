@@ -82,6 +82,12 @@ def test_equals_the_convolution(steps: int, bidirectional: bool) -> None:
     same(gradients(model, model, x), gradients(lambda x: convolution(model, x), model, x), 1e-11)
 
 
+def test_channels_in_groups() -> None:
+    """Thirty-five channels: two whole groups of the kernels and a rest."""
+    model, x = layer(35, 4), sequence(130, 2, 35)
+    same(gradients(model, model, x), gradients(lambda x: recurrence(model, x), model, x), 1e-11)
+
+
 def test_single_precision_stays_within_1e_5() -> None:
     model, x = layer(16, 64), sequence(1023, 2, 16)
     exact = recurrence(model, x)
