@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from snn5bench.report import html
-from tests.report.conftest import Bench, fill
+from tests.report.conftest import CLAIMS, Bench, fill
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -40,7 +40,7 @@ def browser() -> Iterator[Any]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The written page, as a file address."""
     path = tmp_path_factory.mktemp("page") / "leaderboard.html"
-    path.write_text(html.render(fill(Bench()).table(claims={("glif", "order"): "92.1 %"})), encoding="utf-8")
+    path.write_text(html.render(fill(Bench()).table(claims=CLAIMS)), encoding="utf-8")
     return path.as_uri()
 
 
@@ -97,7 +97,7 @@ def test_no_name_on_a_front_covers_another(browser: Any, tmp_path: Path, width: 
     for dataset, first in (("order", 150), ("control", 90)):
         for number, name in enumerate(("glif", "tskips", "a-rather-long-name", "sew-resnet", "lif")):
             for seed in (0, 1):
-                bench.add(name, dataset, seed, first + 2 * number, synops_per_sample=1000.0 * (50 + number**2))
+                bench.add(name, dataset, seed, first + number, synops_per_sample=1000.0 * (50 + number**2))
     path = tmp_path / "leaderboard.html"
     path.write_text(html.render(bench.table()), encoding="utf-8")
     opened = Opened(browser, path.as_uri(), width, "light")
@@ -168,7 +168,11 @@ def test_columns_can_be_switched_and_a_narrow_window_starts_with_few(
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_marks_and_missing_numbers_explain_themselves(opened: Opened, way: str) -> None:
     tip = opened.page.locator("#tip")
-    for sign, text in (("td.marks abbr.mark", "a note | with a bar"), ("td.temporal_gain abbr.na", "was asked for")):
+    for sign, text in (
+        ("td.marks abbr.mark", "a note | with a bar"),
+        ("td.temporal_gain abbr.na", "was asked for"),
+        ("td.claim abbr.verdict", "direction reproduced with +2.0 points"),
+    ):
         sign_of = opened.page.locator(f"#leaderboard tbody {sign}").first
         getattr(sign_of, way)()
         assert tip.is_visible() and text in tip.inner_text()
