@@ -22,6 +22,8 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(no_args_is_help=True, help="What data are here, what is missing, and whether it is whole.")
 app.add_typer(data_app, name="data")
+new_app = typer.Typer(no_args_is_help=True, help="Packages to start from.")
+app.add_typer(new_app, name="new")
 
 SuiteArg = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of its YAML file.")]
 SuitesDir = Annotated[Path, typer.Option("--suites", metavar="DIR", help="Where suites are looked for.")]
@@ -232,12 +234,96 @@ def claims(
     ledger.show(ledger.findings(folder, suites, results), _console(), as_json)
 
 
+@new_app.command("method")
+def new_method(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package and the method, like my-neuron.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the package's folder is made.")] = Path(),
+) -> None:
+    """Write an installable package with a new neuron, its method, test, suite and README; it passes `check` as it is."""
+    from snn5bench import scaffold
+
+    for path in scaffold.new_method(name, to):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: pip install -e {to / name} && snn5bench check {name}/{name}")
+
+
+@app.command()
+def submit(
+    row: Annotated[str, typer.Argument(metavar="ROW", help="METHOD@DATASET, as the leaderboard names it.")],
+    suite: Annotated[str, typer.Option("--suite", help="The suite whose leaderboard has the row.")] = "bundled",
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The checkout that gets submissions/.")] = Path(),
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Write the files and the text of a pull request with one row: every seed and twin, the suite, the environment."""
+    from snn5bench import submission
+    from snn5bench.suite import find
+
+    _, planned, store = _load(suite, suites, results)
+    folder = submission.collect(row, find(suite, suites), planned, store, to)
+    typer.echo(f"wrote {folder}; its PULL_REQUEST.md is the text of the pull request")
+
+
 @data_app.command("list")
 def data_list(as_json: AsJson = False) -> None:
     """Every dataset: licence, shape, and whether it is made, can be made, or must be brought."""
     from snn5bench import views
 
     views.print_datasets(_console(), as_json)
+
+
+DataArg = Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name; `data list` shows them.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the dataset; may be repeated.")
+]
+From = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Look for brought data under DIR first.")]
+
+
+@data_app.command("get")
+def data_get(name: DataArg, to: From = None) -> None:
+    """Download a dataset and verify it; where no program may, say how to get it and where to put it."""
+    from snn5bench import shelf
+
+    shelf.look_in(to)
+    shelf.get(name, _console())
+
+
+@data_app.command("check")
+def data_check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets; all that are here.")] = None,
+    settings: Set = None,
+    source: From = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name every file that is missing, cut off, mislabelled or swapped, with what was expected; exit code 2 if any."""
+    from snn5bench import shelf
+
+    shelf.look_in(source)
+    raise typer.Exit(shelf.check(names or [], settings or [], _console(), as_json))
+
+
+@data_app.command("path")
+def data_path(name: DataArg, settings: Set = None, source: From = None, as_json: AsJson = False) -> None:
+    """Where a dataset is looked for, what must be there, and where its packed form is."""
+    from snn5bench import shelf
+
+    shelf.look_in(source)
+    shelf.path(name, settings or [], _console(), as_json)
+
+
+@data_app.command("probe")
+def data_probe(
+    name: DataArg,
+    settings: Set = None,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="Seeds of the trained probes.")] = "0",
+    source: From = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does it need time? Classifiers that see counts, single steps, shuffled steps and the sequence, with intervals."""
+    from snn5bench import shelf
+
+    shelf.look_in(source)
+    shelf.probe(name, settings or [], seeds, _console(), as_json)
 
 
 @data_app.command("prepare")

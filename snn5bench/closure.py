@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NEUTRAL = frozenset(
-    f"snn5bench.{name}" for name in ("errors", "registry", "record", "environment", "cell", "closure", "keys")
+    f"snn5bench.{name}"
+    for name in ("errors", "registry", "record", "environment", "cell", "closure", "keys", "orphans")
 )
 """Modules that name, word or describe but compute no number; adding a method to the registry must not void every cell.
 (The rule that makes keys is covered by `cell.KEY_VERSION`.)"""

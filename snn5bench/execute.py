@@ -19,6 +19,7 @@ from snn5bench import environment, keys, registry
 from snn5bench.cell import Cell
 from snn5bench.contracts.inputs import dense
 from snn5bench.contracts.method import Budget, CannotCut, Method, Task
+from snn5bench.contracts.readout import feed, read_out
 from snn5bench.data.batches import SplitBatches
 from snn5bench.data.cache import prepare
 from snn5bench.data.packed import Packed
@@ -27,7 +28,7 @@ from snn5bench.errors import BenchError
 from snn5bench.measure.counts import Counter
 from snn5bench.record import Epoch, Record, Status
 from snn5bench.seeds import stream
-from snn5bench.train import bptt, feed, predict, read_out
+from snn5bench.train import bptt, predict
 
 SELECTION_RULE = "best validation epoch"
 EVAL_BATCH = 256
@@ -79,7 +80,8 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
 
 def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_at: str = "") -> Record:
     """A record of `cell` without numbers."""
-    entry = registry.entry("methods", cell.method)
+    absent = registry.absence("methods", cell.method)
+    entry = None if absent else registry.entry("methods", cell.method)
     dataset = registry.load("datasets", cell.dataset)
     spec = dataset(dataset.Params.model_validate(cell.dataset_params)).spec()
     commit, dirty = environment.checkout()
@@ -88,8 +90,8 @@ def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_a
         method=cell.method,
         variant=cell.variant,
         method_params=cell.method_params,
-        method_version=f"{entry.package} {entry.version}",
-        fidelity=getattr(registry.load("methods", cell.method), "fidelity", None),
+        method_version="" if entry is None else f"{entry.package} {entry.version}",
+        fidelity=None if entry is None else getattr(registry.load("methods", cell.method), "fidelity", None),
         dataset=cell.dataset_variant,
         dataset_name=cell.dataset,
         dataset_params=cell.dataset_params,

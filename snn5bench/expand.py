@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from snn5bench import registry
-from snn5bench.cell import Cell
+from snn5bench.cell import Cell, slug
 from snn5bench.contracts.dataset import DatasetSpec
 from snn5bench.contracts.params import Params
 from snn5bench.errors import BenchError, Problem, did_you_mean
@@ -29,6 +29,8 @@ class PlannedCell(BaseModel):
     cell: Cell
     spec: DatasetSpec
     incompatible: str = ""
+    absent: str = ""
+    """Why its method cannot be loaded here; its parameters are then as the suite states them, unchecked."""
 
 
 class _Variant(BaseModel):
@@ -122,6 +124,8 @@ class _Expansion:
         for row in rows[1]:
             self._dataset(row)
         for row in rows[0]:
+            if registry.absence("methods", row.block.name):
+                continue
             self._params(registry.load("methods", row.block.name).Params, row, row.stated, ("methods", row.index))
         return rows
 
@@ -146,7 +150,8 @@ class _Expansion:
                     for seed in self.suite.seeds:
                         cell = self._cell(method, dataset, params, dataset_params, spec, twin, seed)
                         if cell is not None:
-                            yield PlannedCell(cell=cell, spec=spec, incompatible=reason)
+                            absent = registry.absence("methods", method.block.name)
+                            yield PlannedCell(cell=cell, spec=spec, incompatible=reason, absent=absent)
 
     def _baseline(self, methods: list[_Variant]) -> _Variant:
         wanted = self.suite.baseline
@@ -162,9 +167,10 @@ class _Expansion:
             try:
                 registry.entry(kind, block.name)
             except BenchError as error:
-                found = error.problems[0]
-                self._problem(found.what, (*at, "name"), found.do)
-                continue
+                if part == "datasets" or not registry.absence(kind, block.name):
+                    found = error.problems[0]
+                    self._problem(found.what, (*at, "name"), found.do)
+                    continue
             for name in sorted(block.grid.keys() & block.params.keys()):
                 self._problem(f"'{name}' is both fixed and in the grid", (*at, "grid", name), "keep one of the two")
             names = list(block.grid)
@@ -174,6 +180,9 @@ class _Expansion:
                 label = (block.label or block.name) + (f"[{tail}]" if tail else "")
                 if any(label == other.label for other in variants):
                     self._problem(f"two {part} are called '{label}'", at, "give one of them a `label`")
+                elif twin := next((o.label for o in variants if slug(o.label) == slug(label)), ""):
+                    same = f"the records of '{label}' and '{twin}' would have one file name"
+                    self._problem(same, at, "give one of them a `label` of other letters")
                 variants.append(_Variant(block=block, index=index, label=label, stated={**block.params, **point}))
         return variants
 
@@ -213,14 +222,17 @@ class _Expansion:
             self._problem(error.problems[0].what, at, error.problems[0].do)
             return None
 
-    def _method_params(self, method: _Variant, dataset: _Variant, spec: DatasetSpec) -> Params | None:
+    def _method_params(self, method: _Variant, dataset: _Variant, spec: DatasetSpec) -> dict[str, Any] | None:
         assert isinstance(method.block, MethodBlock)
         stated = dict(method.stated)
         for pattern, more in method.block.on.items():
             if _covers(pattern, dataset, spec):
                 stated.update(more)
-        at = ("methods", method.index)
-        return self._params(registry.load("methods", method.block.name).Params, method, stated, at)
+        if registry.absence("methods", method.block.name):
+            return stated
+        schema = registry.load("methods", method.block.name).Params
+        params = self._params(schema, method, stated, ("methods", method.index))
+        return None if params is None else params.model_dump(mode="json")
 
     def _params(self, schema: type[Params], row: _Variant, stated: dict[str, Any], at: tuple[str | int, ...]) -> Any:
         try:
@@ -234,11 +246,14 @@ class _Expansion:
                     self.problems.append(problem)
             return None
 
-    def _incompatible(self, method: _Variant, dataset: _Variant, params: Any, spec: DatasetSpec) -> str:
+    def _incompatible(self, method: _Variant, dataset: _Variant, params: dict[str, Any], spec: DatasetSpec) -> str:
         for pair in self.suite.incompatible:
             if method.matches(pair.method) and dataset.matches(pair.dataset):
                 return pair.reason
-        verdict = registry.load("methods", method.block.name)(params).supports(spec)
+        if registry.absence("methods", method.block.name):
+            return ""
+        cls = registry.load("methods", method.block.name)
+        verdict = cls(cls.Params.model_validate(params)).supports(spec)
         return "" if verdict else verdict.reason
 
     def _twins(self, method: _Variant, dataset: _Variant, spec: DatasetSpec, baseline: _Variant) -> Iterator[TwinKind]:
@@ -262,7 +277,7 @@ class _Expansion:
         self,
         method: _Variant,
         dataset: _Variant,
-        params: Params,
+        params: dict[str, Any],
         dataset_params: dict[str, Any],
         spec: DatasetSpec,
         twin: TwinKind,
@@ -285,7 +300,7 @@ class _Expansion:
             suite=self.suite.name,
             method=method.block.name,
             variant=method.label,
-            method_params=params.model_dump(mode="json"),
+            method_params=params,
             dataset=dataset.block.name,
             dataset_variant=dataset.label,
             dataset_params=dataset_params,

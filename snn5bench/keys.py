@@ -39,10 +39,9 @@ def versions() -> dict[str, str]:
 
 def parts_of(cell: Cell, fingerprint: str, transform: dict[str, Any]) -> KeyParts:
     """What the key of `cell` is made of, given its packed data."""
-    modules = [
-        registry.entry("methods", cell.method).target.partition(":")[0],
-        registry.entry("datasets", cell.dataset).target.partition(":")[0],
-    ]
+    methods = (cell.method, *registry.load("methods", cell.method).builds_on(cell.method_params))
+    entries = [registry.entry("methods", name) for name in methods] + [registry.entry("datasets", cell.dataset)]
+    modules = [entry.target.partition(":")[0] for entry in entries]
     return KeyParts(
         config=cell.config(),
         code=code_of(*modules),

@@ -62,6 +62,8 @@ class Planner:
     def step(self, planned: PlannedCell) -> Step:
         """What would happen to one cell."""
         cell = planned.cell
+        if planned.absent:
+            return Step(cell=cell, state=State.NOT_INSTALLED, reason=planned.absent)
         if planned.incompatible:
             return Step(cell=cell, state=State.INCOMPATIBLE, reason=planned.incompatible)
         meta, missing = self._look_up(cell)

@@ -17,7 +17,24 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lif": "snn5bench.methods.lif:LIF",
         "glif": "snn5bench.methods.glif:GLIF",
         "tskips": "snn5bench.methods.tskips:TSkips",
+        "conversion": "snn5bench.methods.conversion:RateCoding",
+        "qcfs": "snn5bench.methods.conversion:QCFS",
+        "ecl": "snn5bench.methods.conversion:ErrorCompensation",
+        "sfn": "snn5bench.methods.conversion:ScaleFire",
+        "compressed": "snn5bench.methods.compression:Compressed",
+        "dstp": "snn5bench.methods.dstp:DynamicPruning",
+        "spquant": "snn5bench.methods.spquant:SpQuant",
         "ff": "snn5bench.methods.forward_forward:ForwardForward",
+        "spikingssm": "snn5bench.methods.spikingssm:SpikingSSM",
+        "sssa": "snn5bench.methods.sssa:SSSA",
+        "adlif": "snn5bench.methods.adlif:AdLIF",
+        "se-adlif": "snn5bench.methods.adlif:SEAdLIF",
+        "alif": "snn5bench.methods.alif:ALIF",
+        "plif": "snn5bench.methods.plif:PLIF",
+        "tc-lif": "snn5bench.methods.tc_lif:TCLIF",
+        "silif": "snn5bench.methods.silif:SiLIF",
+        "c-silif": "snn5bench.methods.silif:CSiLIF",
+        "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
@@ -35,6 +52,16 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "speech-commands": "snn5bench.data.speech_commands:SpeechCommands",
         "n-mnist": "snn5bench.data.nmnist:NMnist",
         "dvs-gesture": "snn5bench.data.dvs_gesture:DvsGesture",
+        "cifar10-dvs": "snn5bench.data.cifar10_dvs:Cifar10Dvs",
+        "mnist": "snn5bench.data.pictures:Mnist",
+        "fashion-mnist": "snn5bench.data.pictures:FashionMnist",
+        "cifar10": "snn5bench.data.pictures:Cifar10",
+        "cifar100": "snn5bench.data.pictures:Cifar100",
+        "lra-listops": "snn5bench.data.lra:LraListOps",
+        "lra-text": "snn5bench.data.lra:LraText",
+        "lra-retrieval": "snn5bench.data.lra:LraRetrieval",
+        "lra-image": "snn5bench.data.lra_pictures:LraImage",
+        "lra-pathfinder": "snn5bench.data.lra_pictures:LraPathfinder",
         "event-chain": "snn5bench.data.event_chain:EventChain",
     },
     "energy_models": {
@@ -86,6 +113,21 @@ def entry(kind: Kind, name: str) -> Entry:
     if name not in known:
         raise BenchError(f"no {kind[:-1].replace('_', ' ')} is called '{name}'", do=did_you_mean(name, known))
     return known[name]
+
+
+@cache
+def absence(kind: Kind, name: str) -> str:
+    """Why a plugin's `package/name` cannot be used here: its package is not installed, or breaks on import. Empty for
+    what loads, and for names that are a mistake rather than absent."""
+    package = name.partition("/")[0]
+    if name not in entries(kind):
+        known = {found.package for found in entries(kind).values()}
+        return f"package {package} is not installed" if "/" in name and package not in known else ""
+    try:
+        load(kind, name)
+    except BenchError as broken:
+        return broken.problems[0].what
+    return ""
 
 
 def load(kind: Kind, name: str) -> Any:

@@ -114,12 +114,15 @@ def _execute(
 
 
 def _set_aside(step: Step, store: Store) -> None:
-    """A record for a cell that cannot run, so that its row says why."""
+    """A record for a cell that cannot run, so that its row says why. What was measured before its data or its plugin went
+    away stays."""
     from snn5bench.execute import blank
 
     status = _FINAL[step.state]
     record = blank(step.cell, status, step.reason, key=step.key or "0" * 32)
     old = store.last_of(step.cell)
+    if old is not None and old.status is Status.DONE and status is not Status.INCOMPATIBLE:
+        return
     if old is None or (old.status, old.reason) != (record.status, record.reason):
         store.write(record)
 

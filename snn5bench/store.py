@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Store:
 
     def path(self, record: Record) -> Path:
         """`<method>--<dataset>--s<seed>--<key8>.json`"""
-        return self.cells / f"{stem_of(record)}--{record.key[:8]}.json"
+        return self.cells / f"{stem_of(record)}--{slug(record.key[:8])}.json"
 
     def write(self, record: Record, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write a record and its per-sample arrays so that either both are there and whole, or neither. A cell that ended
@@ -72,12 +73,18 @@ class Store:
         if path.stat().st_size > MAX_ARRAYS_BYTES:
             raise BenchError("the file is too large to be per-sample predictions", str(path), "remove it and run again")
         try:
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > MAX_ARRAYS_BYTES:
+                raise BenchError(f"it would unpack to {unpacked} bytes", str(path), "remove it and run again")
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise BenchError(
                 f"the arrays cannot be read: {error}", str(path), "remove the record; it will run again"
             ) from None
+        except BenchError:
+            raise
         except Exception as error:  # zipfile and zlib raise types of their own on damaged files
             raise BenchError(
                 f"the file is damaged: {error}", str(path), "remove the record; it will run again"

@@ -1,33 +1,19 @@
-"""The one training loop: backpropagation through time with a surrogate gradient, and how logits are read out."""
+"""The one training loop: backpropagation through time with a surrogate gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snn5bench.contracts.dataset import DatasetSpec
-from snn5bench.contracts.inputs import BatchInput, dense
 from snn5bench.contracts.method import Batches, Task
 from snn5bench.contracts.params import MethodParams
+from snn5bench.contracts.readout import feed, read_out
 
 
 class DivergedError(RuntimeError):
     """Training left the finite numbers."""
-
-
-def feed(model: nn.Module, x: BatchInput) -> Tensor:
-    """Reset the model's state and run one batch: logits per step, `[T, B, classes]`."""
-    for module in model.modules():
-        reset = getattr(module, "reset", None)
-        if callable(reset):
-            reset()
-    return model(x if getattr(model, "takes_events", False) else dense(x))
-
-
-def read_out(logits: Tensor, spec: DatasetSpec) -> Tensor:
-    """Class scores `[B, classes]` from logits `[T, B, classes]`: their sum over steps, or the last step."""
-    return logits[-1] if spec.readout == "last" else logits.sum(0)
 
 
 @torch.no_grad()
@@ -43,7 +29,7 @@ def bptt(model: nn.Module, params: MethodParams, task: Task) -> nn.Module:
     Adam with decoupled weight decay, learning rate by a cosine to zero over all steps, cross-entropy on the read-out
     logits, gradient norm clipped.
     """
-    optimiser = torch.optim.AdamW(_groups(model, params), lr=params.lr)
+    optimiser = torch.optim.AdamW(_groups(model, params), lr=params.lr, fused=True)
     per_epoch = -(-len(task.train) // task.budget.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, per_epoch * task.budget.epochs)
     trained = [p for p in model.parameters() if p.requires_grad]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from snn5bench import registry
 from snn5bench.contracts.dataset import Dataset
+from snn5bench.data.brought import Brought
 from snn5bench.data.cache import folder_of, meta_of
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
@@ -111,7 +112,10 @@ def datasets() -> list[dict[str, Any]]:
             made = cls(cls.Params())
             meta, verdict = meta_of(made), made.available()
             row |= {"summary": cls.summary, "licence": cls.licence, "spec": made.spec().model_dump(mode="json")}
-            row["state"] = "made" if meta else "can be made" if verdict else "must be brought"
+            missing = "must be brought" if isinstance(made, Brought) else "needs a package"
+            row["state"] = "made" if meta else "can be made" if verdict else missing
+            row["looked_for"] = [str(folder) for folder in made.folders()] if isinstance(made, Brought) else None
+            row["counted"] = meta.counted if meta else None
             row["do"] = verdict.reason
             row["folder"] = str(folder_of(made))
             row["samples"] = meta.samples if meta else None
@@ -128,17 +132,19 @@ def print_datasets(console: Console, as_json: bool) -> None:
         emit(rows)
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("dataset", "state", "T", "channels", "classes", "samples", "licence", "what"):
-        table.add_column(title, overflow="fold")
+    for title in ("dataset", "state", "T", "channels", "classes", "samples"):
+        table.add_column(title, no_wrap=True)
     for row in rows:
         spec = row.get("spec", {})
         samples = row.get("samples")
         table.add_row(
             row["name"], row["state"], *(str(spec.get(k, "n/a")) for k in ("T", "channels", "n_classes")),
             "n/a" if samples is None else "/".join(str(v) for v in samples.values()),
-            row.get("licence", ""), row.get("summary") or row.get("do", ""),
         )  # fmt: skip
     console.print(table, highlight=False, markup=False)
+    for row in rows:
+        words = (row.get("summary"), row.get("licence"), "" if row["state"].startswith(("made", "can")) else row["do"])
+        console.print(f"{row['name']}: {'; '.join(word for word in words if word)}", highlight=False, markup=False)
 
 
 def write_manifest(planned: Sequence[PlannedCell], path: Path) -> None:

@@ -11,11 +11,26 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.tokens import AliasToken, AnchorToken, TagToken
+from ruamel.yaml.tokens import (
+    AliasToken,
+    AnchorToken,
+    BlockEndToken,
+    BlockMappingStartToken,
+    BlockSequenceStartToken,
+    FlowMappingEndToken,
+    FlowMappingStartToken,
+    FlowSequenceEndToken,
+    FlowSequenceStartToken,
+    TagToken,
+)
 
 from snn5bench.errors import BenchError, Problem, did_you_mean
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 16
+"""The parser's time grows with the square of the text: a few seconds here, minutes at 400 KB."""
+MAX_DEPTH = 40
+_OPENING = (BlockMappingStartToken, BlockSequenceStartToken, FlowMappingStartToken, FlowSequenceStartToken)
+_CLOSING = (BlockEndToken, FlowMappingEndToken, FlowSequenceEndToken)
 
 Loc = tuple[str | int, ...]
 
@@ -29,7 +44,7 @@ class YamlFile:
 
     @classmethod
     def read(cls, path: Path) -> YamlFile:
-        """Parse without building any object but maps, lists and scalars. Aliases, tags and files over 1 MiB are refused."""
+        """Parse into maps, lists and scalars only. Aliases, tags, deep nesting and files over 64 KiB are refused."""
         if not path.is_file():
             raise BenchError(f"there is no file {path}", do="check the name")
         if path.stat().st_size > MAX_BYTES:
@@ -114,8 +129,14 @@ def dotted(loc: Sequence[str | int]) -> str:
 
 
 def _refuse_indirection(text: str, path: Path) -> None:
-    """Anchors can grow a small file into a huge tree, and tags ask for objects: a suite needs neither."""
+    """Anchors can grow a small file into a huge tree, tags ask for objects, nesting eats the stack: none is needed."""
+    depth = 0
     for token in YAML(pure=True).scan(text):
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > MAX_DEPTH:
+            raise BenchError(
+                f"nested more than {MAX_DEPTH} deep", f"{path}:{token.start_mark.line + 1}", "flatten the file"
+            )
         if isinstance(token, AliasToken | AnchorToken | TagToken):
             word = "tags" if isinstance(token, TagToken) else "anchors and aliases"
             raise BenchError(

@@ -56,7 +56,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         return folder
 
     def forget() -> None:
-        for remembered in (registry.entries, closure._top, keys.code_of):
+        for remembered in (registry.entries, registry.absence, closure._top, keys.code_of):
             remembered.cache_clear()
 
     yield install

@@ -24,7 +24,7 @@ methods: [{name: lif, params: {hidden: [8]}}]
 def call(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     command = [sys.executable, "-m", "snn5bench", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=900, check=False)
 
 
 @pytest.mark.parametrize(

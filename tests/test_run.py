@@ -16,6 +16,7 @@ from rich.console import Console
 from snn5bench.cell import Cell
 from snn5bench.errors import BenchError
 from snn5bench.expand import read
+from snn5bench.orphans import EVERY_S
 from snn5bench.plan import Planner, State
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
@@ -111,6 +112,9 @@ def test_killed_at_once_and_run_again(suite, tmp_path):
     deadline = time.monotonic() + 120
     while len(list(cells.glob("*.json"))) < 3 and time.monotonic() < deadline and driver.poll() is None:
         time.sleep(0.02)
+    workers = subprocess.run(
+        ["pgrep", "-P", str(driver.pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     kept = {p.name: p.read_bytes() for p in cells.glob("*.json")}
@@ -121,6 +125,11 @@ def test_killed_at_once_and_run_again(suite, tmp_path):
     assert summary.cached >= len(kept)
     assert len(store.records()) == len(planned)
     assert all((cells / name).read_bytes() == text for name, text in kept.items())
+    assert workers
+    deadline = time.monotonic() + 10 * EVERY_S
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "its workers ended with it"
 
 
 def test_an_edited_helper_runs_again_and_says_why(suite, tmp_path, tiny_plugin):

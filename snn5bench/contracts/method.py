@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from snn5bench.contracts.dataset import DatasetSpec
 from snn5bench.contracts.params import MethodParams, Params
@@ -67,6 +67,11 @@ class Method(ABC):
 
     def __init__(self, params: MethodParams) -> None:
         self.params = params
+
+    @classmethod
+    def builds_on(cls, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Registered names of the methods that this one, under `params`, builds on: their code is part of its key."""
+        return ()
 
     def supports(self, data: DatasetSpec) -> Verdict:
         """Yes, or no with the reason that the plan prints."""

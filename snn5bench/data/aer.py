@@ -1,4 +1,4 @@
-"""Address-event files: the 5-byte form of N-MNIST, and AEDAT 3.1 of DVS128 Gesture."""
+"""Address-event files: the 5-byte form of N-MNIST, AEDAT 3.1 of DVS128 Gesture, AEDAT 2.0 of CIFAR10-DVS."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def read_aedat31(path: Path) -> Address:
     valid = (data & 1) == 1
     data, time = data[valid], time[valid]
     return Address(data >> 17 & 0x1FFF, data >> 2 & 0x1FFF, data >> 1 & 1, time)
+
+
+def read_aedat2(path: Path) -> Address:
+    """Events of an AEDAT 2.0 file of a DVS128: big-endian words, x in bits 1-7, y in bits 8-14, polarity in bit 0."""
+    raw, at = whole(path).read_bytes(), 0
+    if not raw.startswith(b"#!AER-DAT2.0"):
+        raise BenchError(f"starts with {raw[:12]!r}, expected an AEDAT 2.0 header", where=str(path))
+    while raw[at : at + 1] == b"#":
+        at = raw.find(b"\n", at) + 1 or len(raw)
+    if (len(raw) - at) % 8:
+        raise BenchError(
+            f"has {len(raw) - at} bytes of events, expected a multiple of 8", where=str(path), do="it is cut off"
+        )
+    data, time = np.frombuffer(raw, ">u4", offset=at).reshape(-1, 2).T.astype(np.int64)
+    return Address(data >> 1 & 0x7F, data >> 8 & 0x7F, data & 1, time)
 
 
 def _packets(path: Path, raw: bytes, at: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

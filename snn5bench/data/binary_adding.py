@@ -19,7 +19,8 @@ class BinaryAdding(Dataset):
     equal size, the last step is read out. There classes are balanced by drawing 80 times too many and choosing; here the
     class is drawn first and its ones are placed, which gives the same distribution. The size is ours (theirs: 50,000 train,
     2,000 test, no validation). Marked ones are frames of their own kind, so only the read-out at the last step makes
-    the task need memory: with its time cut, a network sees one frame.
+    the task need memory: with its time cut, a network sees one frame. It needs no order: with its steps shuffled it is the
+    same task.
     """
 
     name = "binary-adding"

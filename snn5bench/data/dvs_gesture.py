@@ -51,7 +51,7 @@ class DvsGesture(Brought):
         "and ibmGestureTest"
     )
     how = (
-        "Download DvsGesture.tar.gz from research.ibm.com/dvsgesture (2.6 GB) in a browser and unpack it here: the "
+        "Download DvsGesture.tar.gz from research.ibm.com/dvsgesture in a browser and unpack it here: the "
         "mirrors that libraries use answer programs with an empty file."
     )
 

@@ -146,7 +146,7 @@ class Writer:
             samples=counts,
             events=self._indptr[-1],
             merged_events=self._merged,
-            counted=dict(counted or {}),
+            counted={name: n for name, n in (counted or {}).items() if n},
         )
         (self.folder / "meta.json").write_text(meta.model_dump_json(indent=1))
         return meta

@@ -43,9 +43,10 @@ class Manifold:
 class Randman(Dataset):
     """A manifold for each class; a sample is a random position on it. Every unit fires exactly once.
 
-    Counts are the same for all samples. What remains without order is which units share a step: with many units and
-    few steps that alone tells the classes apart (0.97 by a network with its time cut at 50 units in 50 steps, five
-    classes), so the default has few units and many steps, where frames mostly hold one spike.
+    Counts are the same for all samples. What remains without order is which units share a step, and with many units
+    that alone tells the classes apart. A perceptron on single frames, its logits summed, reached with five classes
+    (chance 0.20; 1,500 training samples): 50 units in 50 steps 0.97, 20 in 100 0.46, 12 in 50 0.38, 12 in 100 0.28, where
+    gated recurrent units reached 1.00, 0.98, 1.00 and 0.87. Hence the default: few units, many steps.
     """
 
     name = "randman"

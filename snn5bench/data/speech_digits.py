@@ -8,6 +8,7 @@ Speakers of the validation and the test split are never heard in training.
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from typing import ClassVar, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from pydantic import Field
 from snn5bench.contracts.dataset import Dataset, DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
 from snn5bench.contracts.verdict import Verdict
+from snn5bench.orphans import end_with
 
 WORDS = (
     *"zero one two three four five six seven eight nine".split(),
@@ -182,7 +184,7 @@ class SpeechDigits(Dataset):
 
         rounds = range(self.params.utterances // len(WORDS))
         totals = np.zeros(len(Tally._fields), dtype=np.int64)
-        pool = ProcessPoolExecutor(max_workers=min(cpu_count(), len(rounds)))
+        pool = ProcessPoolExecutor(min(cpu_count(), len(rounds)), initializer=end_with, initargs=(os.getpid(),))
         try:
             performed = [pool.submit(perform, number, self.params) for number in rounds]
             for number, result in enumerate(performed, start=1):

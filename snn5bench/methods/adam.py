@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from snn5bench.contracts.params import MethodParams
@@ -25,14 +26,16 @@ class Adam:
         matrices = [p for p in self._parameters if p.ndim > 1]
         vectors = [p for p in self._parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": params.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self._optimiser = optim.AdamW([group for group in groups if group["params"]], lr=params.lr)
+        self._optimiser = optim.AdamW([group for group in groups if group["params"]], lr=params.lr, fused=True)
         steps = -(-len(task.train) // task.budget.batch_size) * task.budget.epochs
         self._schedule = optim.lr_scheduler.CosineAnnealingLR(self._optimiser, steps)
 
     def step(self, loss: Tensor) -> None:
-        """Differentiate a scalar loss and take one step."""
+        """Differentiate a scalar loss and take one step; refuses one that is not finite."""
         from torch import nn
 
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"the loss is {loss.item()}: lower `lr` or `clip`")
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, self._clip)

@@ -12,6 +12,7 @@ from loky.process_executor import BrokenProcessPool
 
 from snn5bench.cell import Cell
 from snn5bench.execute import Outcome, blank
+from snn5bench.orphans import end_with
 from snn5bench.record import Status
 from snn5bench.runners.serial import Done, attempt
 
@@ -45,13 +46,15 @@ def run(cells: Sequence[Cell], done: Done, jobs: int = 2) -> None:
 
 def _pool(queue: deque[Cell], done: Done, jobs: int, stop_after: int | None) -> list[Cell]:
     """Work through `queue` until it is empty or a worker dies; returns the cells that were in flight then."""
-    executor = ProcessPoolExecutor(max_workers=jobs, env=_THREADS, timeout=None)
+    executor = ProcessPoolExecutor(
+        max_workers=jobs, env=_THREADS, timeout=None, initializer=end_with, initargs=(os.getpid(),)
+    )
     flying: dict[Future[Outcome], Cell] = {}
     try:
         while queue or flying:
             while queue and len(flying) < jobs:
                 cell = queue.popleft()
-                flying[executor.submit(_work, cell, os.getpid())] = cell
+                flying[executor.submit(attempt, cell)] = cell
             finished, _ = wait(flying, return_when=FIRST_COMPLETED)
             lost = []
             for future in finished:
@@ -67,11 +70,3 @@ def _pool(queue: deque[Cell], done: Done, jobs: int, stop_after: int | None) -> 
     finally:
         executor.shutdown(wait=True, kill_workers=True)
     return []
-
-
-def _work(cell: Cell, driver: int) -> Outcome:
-    def orphaned(epoch: int, epochs: int) -> None:
-        if os.getppid() != driver:
-            os._exit(1)
-
-    return attempt(cell, orphaned)

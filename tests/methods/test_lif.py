@@ -55,8 +55,8 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, object]) -> None:
 
 def test_learns_order_where_its_notd_twin_cannot() -> None:
     method = LIF(LIF.Params(hidden=(64, 64)))
-    assert fit(method, spec(), epochs=12) > 0.95
-    assert fit(method, spec(), epochs=4, cut=method.timeless) == pytest.approx(0.5, abs=3 * 0.5 / 1000**0.5)
+    assert fit(method, spec(), epochs=8) > 0.95
+    assert fit(method, spec(), epochs=2, cut=method.timeless) == pytest.approx(0.5, abs=3 * 0.5 / 1000**0.5)
 
 
 def test_every_operation_is_counted() -> None:

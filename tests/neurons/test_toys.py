@@ -22,7 +22,7 @@ def glif(n: int) -> Neuron:
     return GLIF(n, 20)
 
 
-def learn(order: bool, mode: str, neuron=lif, epochs: int = 25) -> float:  # type: ignore[no-untyped-def]
+def learn(order: bool, mode: str, neuron=lif, epochs: int = 20) -> float:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     net = SpikingNet(21, (64, 64), 2, neuron)
     net.set_time(mode)
@@ -33,7 +33,7 @@ def learn(order: bool, mode: str, neuron=lif, epochs: int = 25) -> float:  # typ
 @pytest.mark.parametrize("neuron", [lif, glif])
 def test_order_needs_time(neuron) -> None:  # type: ignore[no-untyped-def]
     assert learn(True, "full", neuron) > 0.95
-    assert learn(True, "notd", neuron) == pytest.approx(0.5, abs=3 * 0.5 / 2000**0.5)
+    assert learn(True, "notd", neuron, epochs=10) == pytest.approx(0.5, abs=3 * 0.5 / 2000**0.5)
 
 
 def test_order_with_the_state_but_without_its_gradient_lies_between() -> None:
@@ -41,8 +41,8 @@ def test_order_with_the_state_but_without_its_gradient_lies_between() -> None:
 
 
 def test_count_needs_no_time() -> None:
-    assert learn(False, "full") > 0.95
-    assert learn(False, "notd") > 0.95
+    assert learn(False, "full", epochs=12) > 0.95
+    assert learn(False, "notd", epochs=12) > 0.95
 
 
 def test_static_digits() -> None:
@@ -53,7 +53,7 @@ def test_static_digits() -> None:
     x, y = torch.from_numpy(digits.data / 16).float()[order], torch.from_numpy(digits.target)[order]
     torch.manual_seed(0)
     net = SpikingNet(64, (64, 64), 10, lif)
-    train(net, x[:1400], y[:1400], epochs=20, T=10)
+    train(net, x[:1400], y[:1400], epochs=12, T=10)
     assert accuracy(net, x[1400:], y[1400:], T=10) > 0.95
 
 

@@ -1,0 +1,153 @@
+"""What `snn5bench data get|check|path|probe` do and print."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from snn5bench import registry
+from snn5bench.contracts.dataset import Dataset
+from snn5bench.data.brought import Brought, Finding
+from snn5bench.data.cache import folder_of, meta_of
+from snn5bench.errors import BenchError, ExitCode, Problem
+from snn5bench.views import emit
+
+
+def look_in(folder: Path | None) -> None:
+    """Have brought data looked for under `folder` first, before the folders of `SNN5BENCH_DATA`."""
+    if folder is not None:
+        named = os.environ.get("SNN5BENCH_DATA")
+        os.environ["SNN5BENCH_DATA"] = str(folder) if not named else os.pathsep.join([str(folder), named])
+
+
+def make(name: str, settings: Sequence[str] = ()) -> Dataset:
+    """The dataset called `name` under `key=value` settings (values as in JSON, else taken as text)."""
+    cls: type[Dataset] = registry.load("datasets", name)
+    params: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise BenchError(f"'{setting}' is no setting", where="--set", do="write key=value, like T=50")
+        try:
+            params[key] = json.loads(value)
+        except json.JSONDecodeError:
+            params[key] = value
+    try:
+        return cls(cls.Params.model_validate(params))
+    except ValidationError as error:
+        known = ", ".join(cls.Params.model_fields)
+        raise BenchError(
+            [
+                Problem(e["msg"], f"{name}: {'.'.join(map(str, e['loc']))}", f"its parameters are: {known}")
+                for e in error.errors()
+            ]
+        ) from error
+
+
+def get(name: str, console: Console) -> None:
+    """Download a brought dataset, or say how to get it; then look whether it is whole."""
+    from snn5bench.data.downloads import get as download
+
+    dataset = make(name)
+    if not isinstance(dataset, Brought):
+        verdict = dataset.available()
+        how = (
+            f"`{verdict.reason}` brings it" if not verdict else "nothing to get: it is made on this machine when needed"
+        )
+        console.print(f"{name}: {how}", highlight=False, markup=False, soft_wrap=True)
+        return
+    folder = download(dataset, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    console.print(f"{name}: in {folder}, checksums right", highlight=False, markup=False, soft_wrap=True)
+
+
+def check(names: Sequence[str], settings: Sequence[str], console: Console, as_json: bool) -> ExitCode:
+    """Look at the files of the named datasets (or of all brought ones that are here) and at what is packed of them."""
+    from snn5bench.data.whole import check_packed
+
+    rows: list[dict[str, str]] = []
+    for name in names or registry.entries("datasets"):
+        dataset = make(name, settings)
+        found: list[Finding] = []
+        if isinstance(dataset, Brought) and (names or dataset.folder().is_dir()):
+            found += dataset.check()
+        if meta_of(dataset) is not None:
+            found.append(check_packed(folder_of(dataset)))
+        elif names and not isinstance(dataset, Brought):
+            found.append(Finding(str(folder_of(dataset)), "", "not packed yet: nothing to check"))
+        rows += [{"dataset": name, **finding._asdict()} for finding in found]
+    bad = [row for row in rows if row["problem"]]
+    if as_json:
+        emit(rows)
+    else:
+        for row in bad:
+            _say(console, f"{row['dataset']}: {row['path']}: {row['problem']}\n    -> expected {row['expected']}")
+        _say(console, f"{len(rows)} looked at, {len(rows) - len(bad)} as expected, {len(bad)} not")
+    return ExitCode.USER_ERROR if bad else ExitCode.OK
+
+
+def path(name: str, settings: Sequence[str], console: Console, as_json: bool) -> None:
+    """Where a dataset is looked for, what must be there, and where its packed form is."""
+    dataset = make(name, settings)
+    row: dict[str, Any] = {
+        "dataset": name,
+        "packed": str(folder_of(dataset)),
+        "is_packed": meta_of(dataset) is not None,
+    }
+    if isinstance(dataset, Brought):
+        row |= {
+            "looked_for": [str(folder) for folder in dataset.folders()],
+            "found": str(dataset.folder()) if dataset.folder().is_dir() else None,
+            "expects": dataset.expects,
+            "how": dataset.how,
+        }
+    if as_json:
+        emit(row)
+        return
+    if isinstance(dataset, Brought):
+        _say(console, f"looked for in: {', '.join(row['looked_for'])}")
+        _say(console, f"found:         {row['found'] or 'no'}")
+        _say(console, f"expects:       {dataset.expects}")
+        _say(console, f"how to get it: {dataset.how}")
+    _say(console, f"packed:        {row['packed']}{'' if row['is_packed'] else ' (not yet)'}")
+
+
+def probe(name: str, settings: Sequence[str], seeds: str, console: Console, as_json: bool) -> None:
+    """Measure (or read) whether a dataset needs time, and print the table."""
+    from snn5bench.data.probe import WHAT
+    from snn5bench.data.probe import probe as measure
+
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError as error:
+        raise BenchError(f"'{seeds}' is no list of seeds", where="--seeds", do="write 0 or 0,1,2") from error
+    with console.status("packing the data") as status:
+        found = measure(make(name, settings), numbers, lambda line: status.update(f"{name}: {line}"))
+    if as_json:
+        emit(found.model_dump(mode="json"))
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("probe", "accuracy", "95 % interval", "sees"):
+        table.add_column(title, overflow="fold", justify="right" if title == "accuracy" else "left")
+    for line_name, line in found.lines.items():
+        if line.accuracy is None:
+            table.add_row(line_name, "n/a", "", line.reason)
+        else:
+            table.add_row(line_name, f"{line.accuracy:.3f}", f"{line.low:.3f} to {line.high:.3f}", WHAT[line_name])
+    console.print(table, highlight=False, markup=False)
+    counts = "/".join(str(n) for n in found.samples.values())
+    _say(
+        console,
+        f"{name}: {counts} samples, T={found.T}, read out: {found.readout}, chance {found.chance:.3f}, seeds {seeds}, "
+        f"{found.seconds:.0f} s when it was measured",
+    )
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""`snn5bench data list|get|check|path|probe`, as typed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from snn5bench.cli import app
+from snn5bench.data.cache import folder_of, prepare
+from snn5bench.data.digits import Digits
+from snn5bench.data.pulse_order import PulseOrder
+from snn5bench.data.whole import check_packed, fingerprint
+from snn5bench.errors import BenchError
+
+
+def typed(*words: str):
+    return CliRunner().invoke(app, ["data", *words])
+
+
+def test_list_says_where_brought_data_are_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("SNN5BENCH_DATA", str(tmp_path))
+    rows = {row["name"]: row for row in json.loads(typed("list", "--json").stdout)}
+    assert rows["shd"]["state"] == "must be brought"
+    assert rows["shd"]["looked_for"][0] == str(tmp_path / "shd")
+    assert rows["pulse-order"]["state"] in ("made", "can be made") and rows["pulse-order"]["looked_for"] is None
+    shown = typed("list").stdout
+    assert all(name in shown for name in rows)
+
+
+def test_path_names_the_folder_of_from_first(monkeypatch, tmp_path):
+    monkeypatch.delenv("SNN5BENCH_DATA", raising=False)
+    row = json.loads(typed("path", "shd", "--from", str(tmp_path), "--json").stdout)
+    monkeypatch.delenv("SNN5BENCH_DATA")
+    assert row["looked_for"][0] == str(tmp_path / "shd") and row["found"] is None
+    assert "shd_train.h5" in row["expects"]
+
+
+def test_check_fails_with_what_was_expected(monkeypatch, tmp_path):
+    monkeypatch.setenv("SNN5BENCH_DATA", str(tmp_path))
+    (tmp_path / "shd").mkdir()
+    for name in ("shd_train.h5", "shd_test.h5"):
+        (tmp_path / "shd" / name).write_bytes(b"not hdf5")
+    done = typed("check", "shd")
+    assert done.exit_code == 2
+    assert "not a whole HDF5 file" in done.stdout and "expected 8,156 samples" in done.stdout
+    rows = json.loads(typed("check", "shd", "--json").stdout)
+    assert len(rows) == 2 and all(row["problem"] for row in rows)
+
+
+@pytest.mark.parametrize("dataset", [PulseOrder(PulseOrder.Params(train=5, val=2, test=2)), Digits(Digits.Params())])
+def test_packed_data_that_changed_on_disk_are_found(dataset):
+    packed = prepare(dataset)
+    assert fingerprint(packed) == packed.meta.fingerprint
+    folder = folder_of(dataset)
+    assert check_packed(folder).problem == ""
+    file = folder / ("step.bin" if dataset.spec().coding == "events" else "frame.bin")
+    good = file.read_bytes()
+    try:
+        values = np.frombuffer(good, dtype="u1").copy()
+        values[8] ^= 1
+        file.write_bytes(values.tobytes())
+        assert "have fingerprint" in check_packed(folder).problem
+        file.write_bytes(good[:-4])
+        assert "cannot be read" in check_packed(folder).problem
+    finally:
+        file.write_bytes(good)
+
+
+def test_a_parameter_that_does_not_fit_is_refused_with_the_known_ones():
+    done = typed("path", "randman", "--set", "unitz=3")
+    assert isinstance(done.exception, BenchError)
+    (problem,) = done.exception.problems
+    assert "unitz" in problem.where and "units" in problem.do
+    assert isinstance(typed("path", "randman", "--set", "units").exception, BenchError)
+
+
+def test_probe_prints_a_line_for_each_classifier():
+    words = ["probe", "digits", "--set", "T=2"]
+    shown = typed(*words).stdout
+    assert "counts, logistic" in shown and "same frame" in shown and "chance" in shown
+    row = json.loads(typed(*words, "--json").stdout)
+    assert row["lines"]["counts, logistic"]["accuracy"] > 0.9
