@@ -11,12 +11,16 @@ from rich.console import Console
 from snn5bench.claim_verdict import judge
 from snn5bench.claims import Claim, beside
 from snn5bench.claims import read as read_claims
+from snn5bench.data.probe import WHAT
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell, read
+from snn5bench.plan import make_dataset
 from snn5bench.record import Record
 from snn5bench.report import index, terminal, write
-from snn5bench.report.build import build_table
-from snn5bench.report.table import Claimed, Table
+from snn5bench.report.across import DataKey, Probe, Probed
+from snn5bench.report.build import build_table, text_of
+from snn5bench.report.table import Claimed, Estimate, Table
+from snn5bench.shelf import probed
 from snn5bench.store import Store
 from snn5bench.suite import Suite
 
@@ -78,9 +82,34 @@ def leaderboard(
 
 def front_page(suites: Path, results: Path, console: Console) -> None:
     """Write `results/index.html` over all suites that have records."""
-    tables = []
+    tables: list[Table] = []
+    probes: dict[DataKey, Probe] = {}
     for path in sorted(suites.glob("*.yaml")):
         store = Store(results, path.stem)
         if store.cells.is_dir() and any(store.cells.glob("*.json")):
-            tables.append(table_of(*read(path), store))
-    console.print(f"wrote {write.replace(results / 'index.html', index.render(tables))}", highlight=False, markup=False)
+            suite, planned = read(path)
+            tables.append(table_of(suite, planned, store))
+            probes |= probes_of(planned)
+    page = write.replace(results / "index.html", index.render(tables, probes))
+    console.print(f"wrote {page}", highlight=False, markup=False)
+
+
+def probes_of(planned: Sequence[PlannedCell]) -> dict[DataKey, Probe]:
+    """The stored probe of each dataset that has one."""
+    cells = {(plan.cell.dataset, text_of(plan.cell.dataset_params)): plan.cell for plan in planned}
+    found = {key: probed(make_dataset(cell)) for key, cell in cells.items()}
+    return {
+        key: Probe(
+            probe.chance,
+            [
+                Probed(
+                    name,
+                    WHAT.get(name, ""),
+                    Estimate(mean=line.accuracy, low=line.low, high=line.high, seeds=line.seeds, reason=line.reason),
+                )
+                for name, line in probe.lines.items()
+            ],
+        )
+        for key, probe in found.items()
+        if probe is not None
+    }

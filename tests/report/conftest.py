@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from snn5bench.record import EnergyEstimate, Environment, Epoch, Fidelity, LayerCounts, Record, Status
+from snn5bench.report.across import Probe, Probed
 from snn5bench.report.build import build_table
-from snn5bench.report.table import Claimed, Table
+from snn5bench.report.table import Claimed, Estimate, Table
 
 N = 200
 """Test samples of a made-up run."""
@@ -31,6 +32,16 @@ CLAIMS = {
     ]
 }
 """What the filled collection's best row is held against."""
+
+
+PROBE = Probe(
+    chance=0.125,
+    lines=[
+        Probed("counts, logistic", "counts alone", Estimate(mean=0.61, low=0.57, high=0.65, seeds=1)),
+        Probed("sequence, gru", "everything", Estimate(reason="every step shows the same frame")),
+    ],
+)
+"""A dataset's probe."""
 
 
 class Bench:
