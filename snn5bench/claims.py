@@ -154,13 +154,13 @@ def read(folder: Path) -> list[Claim]:
     return claims
 
 
-def beside(claims: Iterable[Claim]) -> dict[tuple[str, str], str]:
+def beside(claims: Iterable[Claim]) -> dict[tuple[str, str], list[Claim]]:
     """(method, dataset) to the claims that its leaderboard row shows."""
-    shown: dict[tuple[str, str], list[str]] = {}
+    shown: dict[tuple[str, str], list[Claim]] = {}
     for claim in claims:
         for dataset in claim.shown_on if claim.method else ():
-            shown.setdefault((claim.method, dataset), []).append(claim.claim)
-    return {row: "; ".join(texts) for row, texts in shown.items()}
+            shown.setdefault((claim.method, dataset), []).append(claim)
+    return shown
 
 
 def suites(claims: Sequence[Claim]) -> list[str]:

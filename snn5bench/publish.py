@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from snn5bench.claims import beside
+from snn5bench.claim_verdict import judge
+from snn5bench.claims import Claim, beside
 from snn5bench.claims import read as read_claims
+from snn5bench.data.probe import WHAT
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell, read
+from snn5bench.plan import make_dataset
+from snn5bench.record import Record
 from snn5bench.report import index, terminal, write
-from snn5bench.report.build import build_table
-from snn5bench.report.table import Table
+from snn5bench.report.across import DataKey, Probe, Probed
+from snn5bench.report.build import build_table, text_of
+from snn5bench.report.table import Claimed, Estimate, Table
+from snn5bench.shelf import probed
 from snn5bench.store import Store
 from snn5bench.suite import Suite
 
@@ -26,8 +33,33 @@ def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Tabl
     if not records:
         raise BenchError("there are no records yet", str(store.cells), f"run `snn5bench run {suite.name}` first")
     files = {record.key: f"cells/{store.path(record).name}" for record in records}
-    claims = beside(read_claims(CLAIMS)) if any(CLAIMS.glob("*.yaml")) else {}
-    return build_table(records, store.correct(records), claims=claims, files=files, suite=suite.name)
+    correct = store.correct(records)
+    ledger = read_claims(CLAIMS) if any(CLAIMS.glob("*.yaml")) else []
+    claims = {
+        row: [claimed(claim, suite.name, records, correct) for claim in told] for row, told in beside(ledger).items()
+    }
+    return build_table(records, correct, claims=claims, files=files, suite=suite.name)
+
+
+def claimed(claim: Claim, suite: str, records: Sequence[Record], correct: Mapping[str, np.ndarray]) -> Claimed:
+    """A claim as a row shows it. One that the records of another suite decide is only pointed at: a leaderboard rests on
+    its own suite's records and on nothing else."""
+    if claim.suite not in ("", suite):
+        return Claimed(
+            text=claim.claim,
+            verdict=f"decided by suite {claim.suite}",
+            source=claim.source,
+            command=f"snn5bench report {claim.suite}",
+        )
+    found = judge(claim, records, correct)
+    return Claimed(
+        text=claim.claim,
+        verdict=found.verdict.value,
+        number=found.number,
+        reason=found.reason,
+        source=claim.source,
+        command=found.command,
+    )
 
 
 def leaderboard(
@@ -50,9 +82,34 @@ def leaderboard(
 
 def front_page(suites: Path, results: Path, console: Console) -> None:
     """Write `results/index.html` over all suites that have records."""
-    tables = []
+    tables: list[Table] = []
+    probes: dict[DataKey, Probe] = {}
     for path in sorted(suites.glob("*.yaml")):
         store = Store(results, path.stem)
         if store.cells.is_dir() and any(store.cells.glob("*.json")):
-            tables.append(table_of(*read(path), store))
-    console.print(f"wrote {write.replace(results / 'index.html', index.render(tables))}", highlight=False, markup=False)
+            suite, planned = read(path)
+            tables.append(table_of(suite, planned, store))
+            probes |= probes_of(planned)
+    page = write.replace(results / "index.html", index.render(tables, probes))
+    console.print(f"wrote {page}", highlight=False, markup=False)
+
+
+def probes_of(planned: Sequence[PlannedCell]) -> dict[DataKey, Probe]:
+    """The stored probe of each dataset that has one."""
+    cells = {(plan.cell.dataset, text_of(plan.cell.dataset_params)): plan.cell for plan in planned}
+    found = {key: probed(make_dataset(cell)) for key, cell in cells.items()}
+    return {
+        key: Probe(
+            probe.chance,
+            [
+                Probed(
+                    name,
+                    WHAT.get(name, ""),
+                    Estimate(mean=line.accuracy, low=line.low, high=line.high, seeds=line.seeds, reason=line.reason),
+                )
+                for name, line in probe.lines.items()
+            ],
+        )
+        for key, probe in found.items()
+        if probe is not None
+    }

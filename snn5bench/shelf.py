@@ -16,6 +16,7 @@ from snn5bench import registry
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought, Finding
 from snn5bench.data.cache import folder_of, meta_of
+from snn5bench.data.probe import WHAT, Probe
 from snn5bench.errors import BenchError, ExitCode, Problem
 from snn5bench.views import emit
 
@@ -118,9 +119,17 @@ def path(name: str, settings: Sequence[str], console: Console, as_json: bool) ->
     _say(console, f"packed:        {row['packed']}{'' if row['is_packed'] else ' (not yet)'}")
 
 
+def probed(dataset: Dataset) -> Probe | None:
+    """What was last measured of the packed data as they are, over whichever seeds; None where nothing was."""
+    meta, file = meta_of(dataset), folder_of(dataset) / "probe.json"
+    if meta is None or not file.is_file():
+        return None
+    found = Probe.model_validate_json(file.read_bytes())
+    return found if found.fingerprint == meta.fingerprint else None
+
+
 def probe(name: str, settings: Sequence[str], seeds: str, console: Console, as_json: bool) -> None:
     """Measure (or read) whether a dataset needs time, and print the table."""
-    from snn5bench.data.probe import WHAT
     from snn5bench.data.probe import probe as measure
 
     try:

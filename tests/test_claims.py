@@ -14,6 +14,7 @@ from snn5bench import registry
 from snn5bench.claim_verdict import Finding, Verdict, above, below, judge, within
 from snn5bench.claims import Claim, Measured, beside, read, suites
 from snn5bench.errors import BenchError
+from snn5bench.publish import claimed
 from snn5bench.record import Record, Status
 from snn5bench.stats import Interval
 
@@ -272,9 +273,21 @@ def test_without_records_the_tests_still_decide() -> None:
 
 def test_rows_show_their_claims() -> None:
     shown = beside(LEDGER)
-    assert shown["tskips", "speech-digits"].startswith("TSkips on SHD")
+    assert [claim.id for claim in shown["tskips", "speech-digits"]] == ["tskips-shd"]
     assert ("lif", "digits") not in shown
     assert sorted(suites(LEDGER)) == ["atlas", "bundled"]
+
+
+def test_a_row_shows_a_verdict_only_from_its_own_suite() -> None:
+    """Of another suite's claim it says where to look, so that a leaderboard rests on its own records alone."""
+    published = next(claim for claim in LEDGER if claim.id == "tskips-shd")
+    records, correct = rows(tskips=0.95, lif=0.75)
+    records = [record.model_copy(update={"dataset": "speech-digits"}) for record in records]
+    own, other = (claimed(published, suite, records, correct) for suite in ("bundled", "smoke"))
+    assert own.verdict == judge(published, records, correct).verdict == Verdict.DIRECTION
+    assert own.number.startswith("+20.0 points [") and own.reason == "needs SHD for the number"
+    assert (other.verdict, other.number) == ("decided by suite bundled", "")
+    assert own.source == other.source == published.source
 
 
 GOOD = "claims:\n  - {id: a, claim: b, source: c, needs: [SHD]}\n"

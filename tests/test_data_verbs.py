@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from snn5bench.cell import Cell
 from snn5bench.cli import app
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.data.digits import Digits
 from snn5bench.data.pulse_order import PulseOrder
 from snn5bench.data.whole import check_packed, fingerprint
 from snn5bench.errors import BenchError
+from snn5bench.expand import PlannedCell
+from snn5bench.publish import probes_of
+from snn5bench.report.build import text_of
+from snn5bench.shelf import probed
 
 
 def typed(*words: str):
@@ -83,3 +88,31 @@ def test_probe_prints_a_line_for_each_classifier():
     assert "counts, logistic" in shown and "same frame" in shown and "chance" in shown
     row = json.loads(typed(*words, "--json").stdout)
     assert row["lines"]["counts, logistic"]["accuracy"] > 0.9
+
+
+def test_what_a_probe_found_is_read_again_while_the_data_are_the_same():
+    dataset = Digits(Digits.Params(T=2))
+    typed("probe", "digits", "--set", "T=2", "--seeds", "0")
+    found = probed(dataset)
+    assert found is not None and found.lines["counts, logistic"].accuracy > 0.9
+    key = ("digits", text_of(dataset.params.model_dump(mode="json")))
+    assert probes_of([plan_of(dataset)])[key].chance == found.chance
+    file = folder_of(dataset) / "probe.json"
+    whole = file.read_text()
+    try:
+        file.write_text(whole.replace(found.fingerprint, "other data"))
+        assert probed(dataset) is None and probes_of([plan_of(dataset)]) == {}
+    finally:
+        file.write_text(whole)
+    assert probed(Digits(Digits.Params(T=999))) is None
+
+
+def plan_of(dataset: Digits) -> PlannedCell:
+    """A cell on these data."""
+    return PlannedCell(
+        spec=dataset.spec(),
+        cell=Cell(
+            suite="s", method="lif", variant="lif", method_params={}, dataset="digits", dataset_variant="digits",
+            dataset_params=dataset.params.model_dump(mode="json"), twin="none", seed=0, epochs=1, batch_size=1,
+        ),
+    )  # fmt: skip

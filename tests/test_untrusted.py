@@ -220,7 +220,7 @@ class _Scripts(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    "evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><b>", "{{ 7 * 7 }}"]
+    "evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><b>", "{{ 7777 * 7777 }}"]
 )
 def test_what_a_suite_calls_its_rows_never_becomes_code(tmp_path, tiny_plugin, evil):
     results = {}
@@ -237,7 +237,7 @@ def test_what_a_suite_calls_its_rows_never_becomes_code(tmp_path, tiny_plugin, e
     assert set(results["evil"]) == {"index.html", "leaderboard.html"}
     for name, page in results["evil"].items():
         assert evil not in page or evil.startswith("{{")
-        assert "49" not in page if name == "index.html" else True
+        assert str(7777 * 7777) not in page
         tags, usual = _Scripts(page).tags, _Scripts(results["plain"][name]).tags
         assert [tag for tag, _ in tags].count("script") == [tag for tag, _ in usual].count("script")
         assert "img" not in {tag for tag, _ in tags} - {tag for tag, _ in usual}

@@ -59,7 +59,7 @@ def aggregate(variant: str, cells: Cells, context: Context) -> Row:
         fidelity=first.fidelity.kind if first.fidelity else None,
         selection_rule=", ".join(sorted({record.selection_rule for record in done.values()})),
         marks=marks(cells, context),
-        claim=context.claims.get((first.method, first.dataset)),
+        claims=list(context.claims.get((first.method, first.dataset), ())),
         curve=curve(done),
         setup=setup(cells),
         sources=[

@@ -15,7 +15,7 @@ from snn5bench.errors import BenchError
 from snn5bench.record import Record, Status, TwinKind
 from snn5bench.report.aggregate import aggregate
 from snn5bench.report.cells import Cells, Context
-from snn5bench.report.table import Row, Table
+from snn5bench.report.table import Claimed, Row, Table
 
 Correct = Mapping[str, NDArray[np.bool_]]
 """Record key to whether each test sample was classified right, [n_test]."""
@@ -25,15 +25,15 @@ def build_table(
     records: Sequence[Record],
     correct: Correct,
     *,
-    claims: Mapping[tuple[str, str], str] | None = None,
+    claims: Mapping[tuple[str, str], Sequence[Claimed]] | None = None,
     files: Mapping[str, str] | None = None,
     suite: str = "",
 ) -> Table:
     """The leaderboard of one suite.
 
     A row is a (dataset, variant) pair. Its accuracy is over the seeds that are done; a row with a seed failed or
-    missing shows its numbers with a mark, but has no rank. `claims` maps (method, dataset) to a published claim,
-    `files` a record's key to the name of its file. The order of the records does not matter.
+    missing shows its numbers with a mark, but has no rank. `claims` maps (method, dataset) to published
+    claims with their verdicts, `files` a record's key to the name of its file. The order of the records does not matter.
     """
     names = sorted({record.suite for record in records})
     if len(names) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from statistics import fmean
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snn5bench.record import Record, Status, TwinKind
-from snn5bench.report.table import Value
+from snn5bench.report.table import Claimed, Value
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Context:
     """Seed to the digest of the samples that most rows were fed."""
     selection_rule: str
     correct: Mapping[str, NDArray[np.bool_]]
-    claims: Mapping[tuple[str, str], str]
+    claims: Mapping[tuple[str, str], Sequence[Claimed]]
     files: Mapping[str, str]
 
 

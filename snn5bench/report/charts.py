@@ -91,7 +91,8 @@ KINDS = (
         "Spike rate against break-even",
         "Grey bar: the measured rate, with the range of its seeds. Signs: the rate at which a dense network of the same "
         "shape would need as much energy, under each energy model. Filled: every seed lies below, so that spiking is "
-        "cheaper; pale: some do; hollow: none.",
+        "cheaper; pale: some do; hollow: none. A break-even assumes one rate in every layer: where the two are within a "
+        "percent of each other, the energies against the ANN in the table decide.",
         against_break_even,
         verdicts,
     ),

@@ -84,7 +84,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"percent": percent, "gain": _gain, "grouped": _grouped, "sides": words}
+    found.filters |= {"percent": percent, "gain": _gain, "grouped": _grouped, "sides": words, "share": _share}
     return found
 
 
@@ -93,14 +93,14 @@ def lines(table: Table) -> list[Line]:
     found = []
     for number, dataset in enumerate(table.datasets):
         rows = table.of(dataset)
-        accuracy = _track([row.accuracy for row in rows], zero=False)
-        gain = _track([row.temporal_gain for row in rows], zero=True)
+        accuracy = track([row.accuracy for row in rows], zero=False)
+        gain = track([row.temporal_gain for row in rows], zero=True)
         for row in rows:
             bars = {
-                "accuracy": _bar(row.accuracy, accuracy, zero=False),
-                "temporal_gain": _bar(row.temporal_gain, gain, zero=True),
+                "accuracy": bar(row.accuracy, accuracy, zero=False),
+                "temporal_gain": bar(row.temporal_gain, gain, zero=True),
             }
-            cells = [_cell(column, row, bars.get(column.key)) for column in COLUMNS]
+            cells = [cell(column, row, bars.get(column.key)) for column in COLUMNS]
             found.append(Line(row, anchor(row), number, kind(row), cells, reasons(row), command(table, row)))
     return found
 
@@ -112,26 +112,34 @@ def command(table: Table, row: Row) -> str:
 
 def anchor(row: Row) -> str:
     """A name for links that depends on the row alone."""
-    plain = re.sub(r"[^a-z0-9]+", "-", row.id.lower()).strip("-")
-    return f"row-{plain}-{hashlib.sha256(row.id.encode()).hexdigest()[:6]}"
+    return named("row", row.id)
 
 
-def _cell(column: Column, row: Row, bar: Bar | None) -> Cell:
+def named(prefix: str, name: str) -> str:
+    """An anchor that tells like names apart."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"{prefix}-{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def cell(column: Column, row: Row, drawn: Bar | None) -> Cell:
+    """One column of one row, with the interval drawn in it."""
     value = column.sort(row)
     order = "" if value is None else f"{value:.9g}" if isinstance(value, int | float) else value
-    return Cell(column, column.text(row), order, column.why(row), bar)
+    return Cell(column, column.text(row), order, column.why(row), drawn)
 
 
-def _track(estimates: list[Estimate], zero: bool) -> tuple[float, float]:
+def track(estimates: list[Estimate], zero: bool) -> tuple[float, float]:
+    """From the lowest to the highest end of some intervals, and to 0 where asked."""
     ends = [end for e in estimates if e.low is not None and e.high is not None for end in (e.low, e.high)]
     ends += [0.0] if zero or not ends else []
     return min(ends), max(ends)
 
 
-def _bar(estimate: Estimate, track: tuple[float, float], zero: bool) -> Bar | None:
+def bar(estimate: Estimate, along: tuple[float, float], zero: bool) -> Bar | None:
+    """An interval drawn along a track; None where it is missing."""
     if estimate.mean is None or estimate.low is None or estimate.high is None:
         return None
-    start, end = track
+    start, end = along
     width = end - start or 1.0
 
     def at(value: float) -> float:
@@ -142,6 +150,10 @@ def _bar(estimate: Estimate, track: tuple[float, float], zero: bool) -> Bar | No
 
 def _gain(estimate: Estimate) -> str:
     return format_interval(interval(estimate), signed=True)
+
+
+def _share(estimate: Estimate) -> str:
+    return format_interval(interval(estimate))
 
 
 def _grouped(left_out: dict[str, str]) -> dict[str, list[str]]:

@@ -56,5 +56,6 @@ def _remarks(row: Row) -> list[str]:
     if row.status != "done":
         lines.insert(0, f"- {name}, {str(row.status).replace('_', ' ')}: {escape(row.reason)}\n")
         return lines
+    lines += [f"- {name}, published “{escape(claim.text)}”: {escape(claim.account)}\n" for claim in row.claims]
     lines += [f"- {name}, {', '.join(titles)}: {escape(why)}\n" for why, titles in reasons(row).items()]
     return lines

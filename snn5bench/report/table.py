@@ -69,6 +69,32 @@ class Mark(_Frozen):
     text: str
 
 
+class Claimed(_Frozen):
+    """A published claim, and what became of it here."""
+
+    text: str
+    """As published."""
+    verdict: str
+    """One of the ledger's verdicts, or which suite decides."""
+    number: str = ""
+    """Ours, with its interval."""
+    reason: str = ""
+    """Why there is no verdict, or what the published number would need."""
+    source: str = ""
+    command: str = ""
+    """What brings our number."""
+
+    @property
+    def account(self) -> str:
+        """All but the claim itself, in a sentence."""
+        parts = (
+            f"{self.verdict}{f' with {self.number}' if self.number else ''}",
+            self.reason,
+            f"source: {self.source}" if self.source else "",
+        )
+        return "; ".join(part for part in parts if part)
+
+
 class Curve(_Frozen):
     """Validation accuracy by epoch: mean, lowest and highest over the seeds that reached it."""
 
@@ -152,7 +178,7 @@ class Row(_Frozen):
     fidelity: str | None = None
     selection_rule: str = ""
     marks: list[Mark] = []
-    claim: str | None = None
+    claims: list[Claimed] = []
     curve: Curve = Curve()
     setup: Setup
     sources: list[Source] = []

@@ -9,13 +9,39 @@ import pytest
 from numpy.typing import NDArray
 
 from snn5bench.record import EnergyEstimate, Environment, Epoch, Fidelity, LayerCounts, Record, Status
+from snn5bench.report.across import Probe, Probed
 from snn5bench.report.build import build_table
-from snn5bench.report.table import Table
+from snn5bench.report.table import Claimed, Estimate, Table
 
 N = 200
 """Test samples of a made-up run."""
 
 ENVIRONMENT = Environment(python="3.11.4", platform="Linux", cpu="made-up", versions={"torch": "2.13.0"})
+
+
+CLAIMS = {
+    ("glif", "order"): [
+        Claimed(
+            text="92.1 %",
+            verdict="direction reproduced",
+            number="+2.0 points [+0.1, +3.9], 3 seeds, 200 samples",
+            reason="needs SHD for the number",
+            source="Yao <i>et al.</i> 2022, table 3",
+            command="snn5bench run made-up",
+        )
+    ]
+}
+"""What the filled collection's best row is held against."""
+
+
+PROBE = Probe(
+    chance=0.125,
+    lines=[
+        Probed("counts, logistic", "counts alone", Estimate(mean=0.61, low=0.57, high=0.65, seeds=1)),
+        Probed("sequence, gru", "everything", Estimate(reason="every step shows the same frame")),
+    ],
+)
+"""A dataset's probe."""
 
 
 class Bench:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from snn5bench.report import html
-from tests.report.conftest import Bench, fill
+from snn5bench.report import html, index
+from snn5bench.report.across import data_key
+from tests.report.conftest import CLAIMS, PROBE, Bench, fill
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -42,14 +43,16 @@ def browser() -> Iterator[Any]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The written page, as a file address."""
     path = tmp_path_factory.mktemp("page") / "leaderboard.html"
-    path.write_text(html.render(fill(Bench()).table(claims={("glif", "order"): "92.1 %"})), encoding="utf-8")
+    path.write_text(html.render(fill(Bench()).table(claims=CLAIMS)), encoding="utf-8")
     return path.as_uri()
 
 
 class Opened:
     """A page with all that it said and asked for."""
 
-    def __init__(self, browser: Any, address: str, width: int, scheme: str) -> None:
+    def __init__(
+        self, browser: Any, address: str, width: int, scheme: str, ready: str = "html[data-ready=yes]"
+    ) -> None:
         self.context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,
@@ -62,7 +65,7 @@ class Opened:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(address, timeout=PATIENCE_MS)
-        self.page.wait_for_selector("html[data-ready=yes]", timeout=PATIENCE_MS)
+        self.page.wait_for_selector(ready, timeout=PATIENCE_MS)
 
     def names(self) -> list[str]:
         """The methods shown, top down."""
@@ -99,7 +102,7 @@ def test_no_name_on_a_front_covers_another(browser: Any, tmp_path: Path, width: 
     for dataset, first in (("order", 150), ("control", 90)):
         for number, name in enumerate(("glif", "tskips", "a-rather-long-name", "sew-resnet", "lif")):
             for seed in (0, 1):
-                bench.add(name, dataset, seed, first + 2 * number, synops_per_sample=1000.0 * (50 + number**2))
+                bench.add(name, dataset, seed, first + number, synops_per_sample=1000.0 * (50 + number**2))
     path = tmp_path / "leaderboard.html"
     path.write_text(html.render(bench.table()), encoding="utf-8")
     opened = Opened(browser, path.as_uri(), width, "light")
@@ -170,7 +173,11 @@ def test_columns_can_be_switched_and_a_narrow_window_starts_with_few(
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_marks_and_missing_numbers_explain_themselves(opened: Opened, way: str) -> None:
     tip = opened.page.locator("#tip")
-    for sign, text in (("td.marks abbr.mark", "a note | with a bar"), ("td.temporal_gain abbr.na", "was asked for")):
+    for sign, text in (
+        ("td.marks abbr.mark", "a note | with a bar"),
+        ("td.temporal_gain abbr.na", "was asked for"),
+        ("td.claim abbr.verdict", "direction reproduced with +2.0 points"),
+    ):
         sign_of = opened.page.locator(f"#leaderboard tbody {sign}").first
         getattr(sign_of, way)()
         assert tip.is_visible() and text in tip.inner_text()
@@ -206,16 +213,38 @@ def test_the_table_can_be_read_without_scripts(browser: Any, address: str) -> No
     context.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [SIZES[0], SIZES[3]])
-def test_axe_finds_no_violation(browser: Any, address: str, width: int, scheme: str) -> None:
-    """WCAG rules and best practices of axe-core, contrast among them, with a row's details open."""
+def violations(page: Any) -> list[tuple[str, str]]:
+    """What axe-core finds: WCAG rules and best practices, contrast among them."""
     axe = pytest.importorskip(
         "axe_playwright_python", reason="axe-playwright-python, which brings axe-core, is not installed"
     )
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    result = page.evaluate("axe.run()")
+    assert len(result["passes"]) > 20
+    return [(found["id"], found["nodes"][0]["html"]) for found in result["violations"]]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [SIZES[0], SIZES[3]])
+def test_axe_finds_no_violation(browser: Any, address: str, width: int, scheme: str) -> None:
+    """With a row's details open."""
     opened = Opened(browser, address, width, scheme)
     opened.page.evaluate("document.querySelector('details.row').open = true")
-    opened.page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    result = opened.page.evaluate("axe.run()")
-    assert len(result["passes"]) > 20
-    assert [(found["id"], found["nodes"][0]["html"]) for found in result["violations"]] == []
+    assert violations(opened.page) == []
+    opened.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [SIZES[0], SIZES[3]])
+def test_the_front_page_is_quiet_fits_and_is_accessible(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    """All methods and datasets of a suite, one of them probed; links lead to their sections."""
+    table = fill(Bench()).table(claims=CLAIMS)
+    path = tmp_path / "index.html"
+    path.write_text(index.render([table], {data_key(table.rows[0]): PROBE}), encoding="utf-8")
+    opened = Opened(browser, path.as_uri(), width, scheme, ready="main")
+    page = opened.page
+    assert opened.said == [] and [url for url in opened.asked if not url.startswith("file:")] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("nav a", has_text="control").click()
+    assert page.evaluate("document.querySelector(':target').textContent").startswith("control")
+    assert page.locator("table.probe").count() == 1
+    assert violations(page) == []
     opened.context.close()

@@ -14,7 +14,7 @@ from snn5bench.report import chart_labels, html
 from snn5bench.report.chart_even import side, words
 from snn5bench.report.charts import panels, spec
 from snn5bench.report.table import BreakEven, Value
-from tests.report.conftest import Bench, fill
+from tests.report.conftest import CLAIMS, Bench, fill
 
 _LOADS = {"src", "srcset", "href", "action", "data", "poster", "background"}
 
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def page() -> str:
     """The page of the filled collection."""
-    return html.render(fill(Bench()).table(claims={("glif", "order"): "92.1 %"}))
+    return html.render(fill(Bench()).table(claims=CLAIMS))
 
 
 def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
@@ -67,8 +67,18 @@ def test_size(page: str) -> None:
 
 def test_same_records_same_bytes(full: Bench, page: str) -> None:
     random.Random(3).shuffle(full.records)
-    again = html.render(full.table(claims={("glif", "order"): "92.1 %"}))
+    again = html.render(full.table(claims=CLAIMS))
     assert again == page
+
+
+def test_a_claim_stands_beside_its_row_with_verdict_number_and_source(page: str) -> None:
+    account = (
+        "direction reproduced with +2.0 points [+0.1, +3.9], 3 seeds, 200 samples; needs SHD for the number; "
+        "source: Yao &lt;i&gt;et al.&lt;/i&gt; 2022, table 3"
+    )
+    (cell,) = re.findall(r'<td class="claim"[^>]*>.*?</td>', page)
+    assert f'92.1 % <abbr class="verdict direction-reproduced" tabindex="0" title="{account}">' in cell
+    assert f"“92.1 %”: {account}; decided by <code>snn5bench run made-up</code>" in page
 
 
 def test_names_are_escaped(page: str) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from snn5bench.report import columns, figures, index, latex, markdown, terminal
+from snn5bench.report import columns, figures, html, index, latex, markdown, terminal
+from snn5bench.report.across import sections
 from snn5bench.report.write import write
-from tests.report.conftest import Bench
+from tests.report.conftest import PROBE, Bench
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
@@ -70,6 +71,41 @@ def test_index_links_every_suite(full: Bench) -> None:
     assert "6 of 11 rows ranked" in page and "<script" not in page
     assert "No suite has run yet." in index.render([])
     assert len(page) < 100_000
+
+
+def test_index_gathers_each_method_and_each_dataset_over_suites() -> None:
+    """The control is the same data in both suites; `order` has another T in the second one."""
+    first, second = Bench(), Bench()
+    for seed in (0, 1):
+        first.add("glif", "order", seed, 180, dataset_params={"T": 20})
+        first.add("glif", "control", seed, 190)
+        for name in ("glif", "lif"):
+            second.add(name, "order", seed, 150, dataset_params={"T": 50}, suite="zweite")
+            second.add(name, "control", seed, 191, suite="zweite")
+    tables = [first.table(), second.table()]
+    methods, datasets = sections(tables, {("order", '{"T": 50}'): PROBE})
+    shown = {s.title: [(e.suite, e.dataset, e.row.variant) for e in s.entries] for s in methods}
+    assert shown == {
+        "glif": [
+            ("made-up", "order (made-up)", "glif"),
+            ("zweite", "order (zweite)", "glif"),
+            ("made-up", "control", "glif"),
+            ("zweite", "control", "glif"),
+        ],
+        "lif": [("zweite", "order (zweite)", "lif"), ("zweite", "control", "lif")],
+    }
+    assert [(s.title, len(s.entries), s.probe) for s in datasets] == [
+        ("order (made-up)", 1, None), ("order (zweite)", 2, PROBE), ("control", 3, None),
+    ]  # fmt: skip
+    page = index.render(tables, {("order", '{"T": 50}'): PROBE})
+    assert "chance is 12.5 %" in page and "61.0 % [57.0, 65.0]" in page and "every step shows the same frame" in page
+    assert page.count("<code>snn5bench data probe order --set T=20</code>") == 1
+    ids = re.findall(r'id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    links = re.findall(r'href="([^"]+)"', page)
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    rows = {f"{table.suite}/leaderboard.html#{html.anchor(row)}" for table in tables for row in table.rows}
+    assert rows <= set(links) and "<script" not in page
 
 
 def test_write_leaves_the_three_files_and_nothing_else(full: Bench, tmp_path: Path) -> None:

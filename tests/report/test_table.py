@@ -17,7 +17,7 @@ from snn5bench.record import EnergyEstimate, Fidelity, LayerCounts, Record, Stat
 from snn5bench.report import csv, html, index, latex, markdown, terminal
 from snn5bench.report.build import build_table
 from snn5bench.report.summary import summarise
-from snn5bench.report.table import Row, Table
+from snn5bench.report.table import Claimed, Row, Table
 from tests.report.conftest import Bench, N
 
 
@@ -206,8 +206,9 @@ def test_a_control_names_the_rows_that_gain_where_the_leader_does_not(bench: Ben
 
 def test_claims_and_files(bench: Bench) -> None:
     bench.add("a", "order", 0, 150, key="k")
-    found = row(bench.table(claims={("a", "order"): "90 %"}, files={"k": "a.json"}), "a")
-    assert (found.claim, found.sources[0].file, found.id) == ("90 %", "a.json", "a@order")
+    told = [Claimed(text="90 %", verdict="contradicted")]
+    found = row(bench.table(claims={("a", "order"): told}, files={"k": "a.json"}), "a")
+    assert (found.claims, found.sources[0].file, found.id) == (told, "a.json", "a@order")
 
 
 def test_records_of_two_suites_are_refused(bench: Bench) -> None:
