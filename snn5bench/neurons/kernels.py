@@ -290,3 +290,67 @@ def glif_backward(
                 g_gain_t[i] += g * x_t[i]
                 out[i] = g * gain_t[i]
                 gc[i] = g
+
+
+@jit
+def adlif_forward(x, s, u, w, alpha, beta, a, b, spikes, membrane, current):
+    """Fill `spikes`, `membrane` and adaptation `current` `[T, B, N]`; the state `s`, `u`, `w` `[B, N]` is updated in
+    place."""
+    steps, batch, n = x.shape
+    one = x.dtype.type(1)
+    zero = x.dtype.type(0)
+    for t in range(steps):
+        for k in range(batch):
+            x_t, s_k, u_k, w_k = x[t, k], s[k], u[k], w[k]
+            for i in range(n):
+                w_k[i] = beta[i] * w_k[i] + a[i] * u_k[i] + b[i] * s_k[i]
+            for i in range(n):
+                u_k[i] = alpha[i] * (u_k[i] - s_k[i]) + (one - alpha[i]) * (x_t[i] - w_k[i])
+            for i in range(n):
+                s_k[i] = one if u_k[i] > one else zero
+            spikes[t, k] = s_k
+            membrane[t, k] = u_k
+            current[t, k] = w_k
+
+
+@jit
+def adlif_backward(
+    g_s, x, s, u, w, membrane, current, alpha, beta, a, b, g_u, g_w, through_time, shape, width, scale,
+    g_x, g_alpha, g_beta, g_a, g_b,
+):  # fmt: skip
+    """Fill `g_x` `[T, B, N]` and add the coefficients' gradients up. `s`, `u`, `w` `[B, N]` are the state before the
+    first step; `g_u` and `g_w` enter as the gradients of the last membrane and adaptation, and leave as those of the
+    first step's. `g_s` has one step where every step has the same gradient."""
+    steps, batch, n = x.shape
+    real = x.dtype.type
+    one = real(1)
+    zero = real(0)
+    back = one if through_time else zero
+    every = len(g_s) > 1
+    slope = np.empty(n, x.dtype)
+    later_u, later_w = np.zeros((batch, n), x.dtype), np.zeros((batch, n), x.dtype)
+    thetas = np.ones(n, x.dtype)
+    for t in range(steps - 1, -1, -1):
+        for k in range(batch):
+            x_t, u_t, w_t, out = x[t, k], membrane[t, k], current[t, k], g_x[t, k]
+            g_t, p_k, q_k, e_k, f_k = g_s[t if every else 0, k], later_u[k], later_w[k], g_u[k], g_w[k]
+            surrogate_row(shape, width, scale, u_t, thetas, slope)
+            for i in range(n):
+                p, q = p_k[i], q_k[i]
+                g = e_k[i] + (g_t[i] + back * (b[i] * q - alpha[i] * p)) * slope[i] + back * (alpha[i] * p + a[i] * q)
+                h = f_k[i] + back * beta[i] * q - (one - alpha[i]) * g
+                e_k[i] = zero
+                f_k[i] = zero
+                p_k[i] = g
+                q_k[i] = h
+                out[i] = (one - alpha[i]) * g
+            before_u = membrane[t - 1, k] if t > 0 else u[k]
+            before_w = current[t - 1, k] if t > 0 else w[k]
+            for i in range(n):
+                fired = (one if before_u[i] > one else zero) if t > 0 else s[k, i]
+                g_alpha[i] += p_k[i] * ((before_u[i] - fired) - (x_t[i] - w_t[i]))
+                g_beta[i] += q_k[i] * before_w[i]
+                g_a[i] += q_k[i] * before_u[i]
+                g_b[i] += q_k[i] * fired
+    g_u[:] = later_u
+    g_w[:] = later_w
