@@ -297,8 +297,7 @@ def adlif_forward(x, s, u, w, alpha, beta, a, b, spikes, membrane, current):
     """Fill `spikes`, `membrane` and adaptation `current` `[T, B, N]`; the state `s`, `u`, `w` `[B, N]` is updated in
     place."""
     steps, batch, n = x.shape
-    one = x.dtype.type(1)
-    zero = x.dtype.type(0)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
     for t in range(steps):
         for k in range(batch):
             x_t, s_k, u_k, w_k = x[t, k], s[k], u[k], w[k]
@@ -322,9 +321,7 @@ def adlif_backward(
     first step; `g_u` and `g_w` enter as the gradients of the last membrane and adaptation, and leave as those of the
     first step's. `g_s` has one step where every step has the same gradient."""
     steps, batch, n = x.shape
-    real = x.dtype.type
-    one = real(1)
-    zero = real(0)
+    one, zero = x.dtype.type(1), x.dtype.type(0)
     back = one if through_time else zero
     every = len(g_s) > 1
     slope = np.empty(n, x.dtype)
@@ -354,3 +351,47 @@ def adlif_backward(
                 g_b[i] += q_k[i] * fired
     g_u[:] = later_u
     g_w[:] = later_w
+
+
+@jit
+def plif_forward(x, k, state, v, s):
+    """Fill membrane `v` (before the reset) and spikes `s` `[T, M]`; `state` `[M]` (after the reset) is updated in
+    place; `k` is a scalar."""
+    steps, cells = x.shape
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for t in range(steps):
+        x_t, v_t, s_t = x[t], v[t], s[t]
+        for i in range(cells):
+            u = state[i] + (x_t[i] - state[i]) * k
+            y = one if u >= one else zero
+            v_t[i] = u
+            s_t[i] = y
+            state[i] = u * (one - y)
+
+
+@jit
+def plif_backward(g_s, x, v, first, g_state, k, through_time, shape, width, scale, g_x):
+    """Fill `g_x` `[T, M]` and return the gradient of `k`, summed in double precision. `first` `[M]` is the state before
+    the first step; `g_state` `[M]` enters as the gradient of the last state and leaves as that of the first."""
+    steps, cells = v.shape
+    one, zero = v.dtype.type(1), v.dtype.type(0)
+    left = one - k if through_time else zero
+    every = len(g_s) > 1
+    total = 0.0
+    slope = np.empty(min(_BLOCK, cells), v.dtype)
+    thetas = np.ones(min(_BLOCK, cells), v.dtype)
+    for start in range(0, cells, _BLOCK):
+        stop = min(cells, start + _BLOCK)
+        n = stop - start
+        gc, rest = g_state[start:stop], first[start:stop]
+        for t in range(steps - 1, -1, -1):
+            v_t, x_t, out = v[t, start:stop], x[t, start:stop], g_x[t, start:stop]
+            g_t, before = g_s[t if every else 0, start:stop], v[t - 1, start:stop]
+            surrogate_row(shape, width, scale, v_t, thetas, slope)
+            for i in range(n):
+                g = g_t[i] * slope[i] + gc[i] * (zero if v_t[i] >= one else one)
+                old = rest[i] if t == 0 else (zero if before[i] >= one else before[i])
+                total += np.float64(g * (x_t[i] - old))
+                out[i] = g * k
+                gc[i] = left * g
+    return total
