@@ -11,7 +11,7 @@ from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
-from snn5bench.data.brought import Brought, Finding, whole
+from snn5bench.data.brought import Brought, Finding, decoding, whole
 from snn5bench.data.leaks import Unleaked
 from snn5bench.data.listops_language import CHANNEL, TOKENS, evaluate, tokens
 from snn5bench.errors import BenchError
@@ -86,7 +86,7 @@ class _Sequences(Brought):
 
 def _lines(path: Path, fields: int) -> Iterator[tuple[int, list[str]]]:
     """Line number and tab-separated fields of each line; no quoting."""
-    with whole(path).open(encoding="utf-8", newline="\n") as file:
+    with decoding(path, "is no text in UTF-8"), whole(path).open(encoding="utf-8", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             cells = line.rstrip("\n").split("\t")
             if len(cells) != fields:
