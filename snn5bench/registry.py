@@ -35,6 +35,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "silif": "snn5bench.methods.silif:SiLIF",
         "c-silif": "snn5bench.methods.silif:CSiLIF",
         "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
+        "pmsn": "snn5bench.methods.pmsn:PMSN",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
