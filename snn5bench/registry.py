@@ -36,6 +36,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "c-silif": "snn5bench.methods.silif:CSiLIF",
         "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
         "pmsn": "snn5bench.methods.pmsn:PMSN",
+        "ce-lif": "snn5bench.methods.ce_lif:CELIF",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
