@@ -40,6 +40,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "asrc": "snn5bench.methods.asrc:ASRC",
         "rec-delays": "snn5bench.methods.rec_delays:RecDelays",
         "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
+        "ce-lif": "snn5bench.methods.ce_lif:CELIF",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
