@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snn5bench.errors import BenchError, ExitCode
+from snn5bench.orphans import end_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +39,10 @@ SUITES, RESULTS = Path("suites"), Path("results")
 
 
 def main() -> None:
-    """Entry point: a user's mistake is a message and exit code 2, never a traceback."""
+    """Entry point: a user's mistake is a message and exit code 2, never a traceback. A stage of DVC ends with its DVC,
+    even when that one was killed, so that the next `dvc repro` finds the suite free."""
+    if "DVC_STAGE" in os.environ:
+        end_with(os.getppid())
     try:
         app()
     except BenchError as error:
@@ -112,7 +116,7 @@ def run(
     loaded, planned, store = _load(suite, suites, results, only, seeds)
     console = _console()
     tracker = MlflowTracker(loaded.name) if track else NoTracker()
-    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores())  # type: ignore[arg-type]
+    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), loaded.limits)  # type: ignore[arg-type]
     views.print_summary(loaded.name, summary, console)
 
 
