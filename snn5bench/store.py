@@ -141,7 +141,19 @@ class Store:
         for record in records:
             arrays = self.arrays(record)
             if "prediction" in arrays and "label" in arrays:
-                out[record.key] = arrays["prediction"] == arrays["label"]
+                prediction, label = arrays["prediction"], arrays["label"]
+                if (
+                    prediction.ndim != 1
+                    or prediction.shape != label.shape
+                    or {prediction.dtype.kind, label.dtype.kind} - set("iu")
+                ):
+                    raise BenchError(
+                        f"predictions {prediction.dtype} {prediction.shape} and labels {label.dtype} {label.shape} are not "
+                        "one whole number for each sample",
+                        str(self.path(record).with_suffix(".npz")),
+                        "remove the record; it will run again",
+                    )
+                out[record.key] = prediction == label
         return out
 
 
