@@ -37,6 +37,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
         "pmsn": "snn5bench.methods.pmsn:PMSN",
         "ce-lif": "snn5bench.methods.ce_lif:CELIF",
+        "spikformer": "snn5bench.methods.spikformer:Spikformer",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
