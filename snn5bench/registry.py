@@ -41,6 +41,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "rec-delays": "snn5bench.methods.rec_delays:RecDelays",
         "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
         "ce-lif": "snn5bench.methods.ce_lif:CELIF",
+        "spikformer": "snn5bench.methods.spikformer:Spikformer",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",

@@ -12,6 +12,7 @@ from snn5bench.record import Record, Status
 METHODS: dict[str, dict[str, object]] = {
     "pmsn": {"hidden": [8, 8]},
     "ce-lif": {"hidden": [8, 8], "recurrent": True},
+    "spikformer": {"width": 16, "mlp": 2, "tokens": 4},
 }
 PULSES = {"T": 12, "min_gap": 2, "max_gap": 4, "train": 20, "val": 10, "test": 20}
 
