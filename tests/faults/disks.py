@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.holds import after, complete, finished
-from tests.faults.world import NIGHT, ROOT, Tally, World, said, wait_for
+from tests.faults.holds import after, finished
+from tests.faults.world import NIGHT, ROOT, Tally, World, complete, said, wait_for
 
 NOBODY = 65534
 

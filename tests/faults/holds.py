@@ -7,17 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from snn5bench.errors import BenchError
-from snn5bench.expand import read
-from snn5bench.progress import Display
 from snn5bench.record import Status
 from snn5bench.reproduce import VOLATILE
-from snn5bench.run import run
 from snn5bench.store import Store, read_record
-from snn5bench.tracking import NoTracker
-from tests.faults.world import Tally, World
+from tests.faults.world import Tally, World, complete
 
 COMPARED = set(VOLATILE) - {"key", "key_parts"}
 
@@ -82,12 +77,6 @@ def lost(before: Files, results: Path) -> list[str]:
     """Which of the files that were there are gone or changed."""
     now = finished(results)
     return [f"lost: {name}" for name, content in before.items() if now.get(name) != content]
-
-
-def complete(suite: Path, results: Path) -> None:
-    """The rerun, in this process, to its end."""
-    loaded, planned = read(suite)
-    run(planned, Store(results, loaded.name), NoTracker(), Display(Console(quiet=True)), "serial", 1)
 
 
 def differences(results: Path, reference: Path) -> list[str]:

@@ -11,39 +11,61 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.holds import after, cells_of, complete, finished, torn
-from tests.faults.world import ROOT, Tally, World, kill, wait_for
+from tests.faults.holds import after, cells_of, finished, torn
+from tests.faults.world import ROOT, Tally, World, complete, kill, wait_for
 
 
 def driver(world: World, instants: int) -> Tally:
-    """The driver dies; its workers must end with it."""
-    tally = Tally("kill -9 of the driver", "at a random instant of its life, three in four while cells run")
-    results, jobs = world.fresh(), 1
-    usual_s = {1: _time_of(world, 1), 2: _time_of(world, 2)}
+    """The driver dies; its workers must end with it. One try in three starts the command with two workers, the others fork
+    this process, which has imported all, and run the cells there."""
+    how = (
+        "at a random instant; one in three `snn5bench run -j 2` from its start on, two in three a forked serial driver"
+    )
+    tally = Tally("kill -9 of the driver", how)
+    results, usual_s = world.fresh(), _time_of(world)
+    forked_s = _forked(world.suite, world.fresh(), 0)[1]
     while tally.tried < instants:
-        jobs = 3 - jobs
         before = finished(results)
-        process = world.start(world.command(world.suite, results, "-j", str(jobs)))
-        whole, working = usual_s[jobs]
-        if world.rng.random() < 0.75:
-            wait_for((results / "night" / ".lock.pid").is_file, process)
-            time.sleep(world.rng.random() * working)
+        if tally.tried % 3:
+            died, _ = _forked(world.suite, results, world.rng.random() * forked_s)
         else:
-            time.sleep(world.rng.random() * whole)
-        if not kill(process):
+            process = world.start(world.command(world.suite, results, "-j", "2"))
+            whole, working = usual_s
+            if world.rng.random() < 0.75:
+                wait_for((results / "night" / ".lock.pid").is_file, process)
+                time.sleep(world.rng.random() * working)
+            else:
+                time.sleep(world.rng.random() * whole)
+            died = kill(process)
+            tally.problems += world.orphans()
+        if not died:
             results = world.fresh()
-            continue
-        tally.problems += world.orphans()
-        if after(world, tally, results, before):
+        elif after(world, tally, results, before):
             results = world.fresh()
     return tally
 
 
-def _time_of(world: World, jobs: int) -> tuple[float, float]:
+def _forked(suite: Path, results: Path, kill_after_s: float) -> tuple[bool, float]:
+    """A driver forked from this process, killed after a time (0: never); whether it was, and how long it lived."""
+    begin = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            complete(suite, results)
+        finally:
+            os._exit(0)
+    if kill_after_s:
+        time.sleep(kill_after_s)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status), time.monotonic() - begin
+
+
+def _time_of(world: World) -> tuple[float, float]:
     """Seconds that a quiet run takes, and how many of them it holds the suite's lock."""
     results = world.fresh()
     begin = time.monotonic()
-    process = world.start(world.command(world.suite, results, "-j", str(jobs)))
+    process = world.start(world.command(world.suite, results, "-j", "2"))
     wait_for((results / "night" / ".lock.pid").is_file, process)
     locked = time.monotonic()
     world.must(world.finish(process))
@@ -54,7 +76,7 @@ def _time_of(world: World, jobs: int) -> tuple[float, float]:
 def worker(world: World, instants: int) -> Tally:
     """A worker dies, whatever it is doing (starting, waiting, in a cell): the run itself must end well."""
     tally = Tally("kill -9 of a worker", "at a random instant of the run")
-    _, working = _time_of(world, 2)
+    _, working = _time_of(world)
     while tally.tried < instants:
         results = world.fresh()
         process = world.start(world.command(world.suite, results, "-j", "2"))
