@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -20,7 +21,11 @@ from snn5bench.record import Record, Status
 from snn5bench.store import Store
 from snn5bench.tracking import Tracker
 
-RunnerName = Literal["serial", "processes"]
+if TYPE_CHECKING:
+    from snn5bench.execute import Outcome
+    from snn5bench.runners.serial import Done
+
+RunnerName = Literal["serial", "processes", "ray"]
 
 _FINAL = {
     State.INCOMPATIBLE: Status.INCOMPATIBLE,
@@ -44,11 +49,14 @@ def run(
     display: Display,
     runner: RunnerName = "processes",
     jobs: int = 1,
+    gpus: float = 0.0,
 ) -> Summary:
-    """Bring every planned cell to its end. Interrupting it loses nothing that had ended."""
+    """Bring every planned cell to its end. Interrupting it loses nothing that had ended. `gpus` is what a cell on a Ray
+    cluster asks for where no record tells."""
     with _alone(store):
         prepare_data([p.cell for p in planned if not p.incompatible], display)
-        planner = Planner(store, store.records())
+        records = store.records()
+        planner = Planner(store, records)
         steps = [planner.step(p) for p in planned]
         to_run = [s for s in steps if s.state is State.RUN]
         ended: dict[Status, int] = {}
@@ -58,7 +66,8 @@ def run(
                 _set_aside(step, store)
                 ended[_FINAL[step.state]] = ended.get(_FINAL[step.state], 0) + 1
         if to_run:
-            for status, label in _execute(to_run, store, tracker, display, runner, jobs):
+            over = _runner(runner, jobs, records, gpus, to_run, display)
+            for status, label in _execute(to_run, store, tracker, display, over):
                 ended[status] = ended.get(status, 0) + 1
                 if status is Status.FAILED:
                     failures.append(label)
@@ -79,11 +88,37 @@ def prepare_data(cells: Sequence[Cell], display: Display) -> None:
                 prepare(dataset, progress)
 
 
+Over = Callable[[list[Cell], "Done"], None]
+
+
+def _runner(
+    name: RunnerName, jobs: int, records: Sequence[Record], gpus: float, steps: Sequence[Step], display: Display
+) -> Over:
+    """What brings cells to their end; a runner that is not chosen is not imported."""
+    if name == "ray":
+        from snn5bench.runners import cluster
+        from snn5bench.runners.needs import History
+
+        history = History(records, gpus)
+        minutes = {step.cell: inf if step.minutes is None else step.minutes for step in steps}
+
+        def over(cells: list[Cell], done: Done) -> None:
+            longest_first = sorted(cells, key=lambda cell: -minutes[cell])
+            cluster.run(longest_first, done, history, jobs, display.say)
+
+        return over
+    if name == "serial" or jobs == 1 or len(steps) == 1:
+        from snn5bench.runners import serial
+
+        return serial.run
+    from snn5bench.runners import processes
+
+    return lambda cells, done: processes.run(cells, done, jobs)
+
+
 def _execute(
-    steps: Sequence[Step], store: Store, tracker: Tracker, display: Display, runner: RunnerName, jobs: int
+    steps: Sequence[Step], store: Store, tracker: Tracker, display: Display, over: Over
 ) -> list[tuple[Status, str]]:
-    import snn5bench.runners.processes
-    import snn5bench.runners.serial
     from snn5bench.measure.estimate import fill
 
     by_cell = {step.cell: step for step in steps}
@@ -91,7 +126,7 @@ def _execute(
     flying = dict.fromkeys(by_cell)
     with display.cells(len(steps)) as advance:
 
-        def done(cell: Cell, outcome: snn5bench.execute.Outcome) -> None:
+        def done(cell: Cell, outcome: Outcome) -> None:
             record, step = outcome.record, by_cell[cell]
             record.ran_because = step.because
             record.key = record.key or step.key or "0" * 32
@@ -103,10 +138,7 @@ def _execute(
             advance(cell.label, record)
 
         try:
-            if runner == "serial" or jobs == 1 or len(steps) == 1:
-                snn5bench.runners.serial.run(list(by_cell), done)
-            else:
-                snn5bench.runners.processes.run(list(by_cell), done, jobs)
+            over(list(by_cell), done)
         except KeyboardInterrupt:
             _note_interrupted([by_cell[cell] for cell in flying], store)
             raise

@@ -19,7 +19,8 @@ from snn5bench.runners.serial import Done, attempt
 ATTEMPTS = 2
 """How often a cell may lose its worker before it is `failed`."""
 
-_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+"""The environment of every worker."""
 
 
 def run(cells: Sequence[Cell], done: Done, jobs: int = 2) -> None:
@@ -47,7 +48,7 @@ def run(cells: Sequence[Cell], done: Done, jobs: int = 2) -> None:
 def _pool(queue: deque[Cell], done: Done, jobs: int, stop_after: int | None) -> list[Cell]:
     """Work through `queue` until it is empty or a worker dies; returns the cells that were in flight then."""
     executor = ProcessPoolExecutor(
-        max_workers=jobs, env=_THREADS, timeout=None, initializer=end_with, initargs=(os.getpid(),)
+        max_workers=jobs, env=THREADS, timeout=None, initializer=end_with, initargs=(os.getpid(),)
     )
     flying: dict[Future[Outcome], Cell] = {}
     try:
