@@ -105,7 +105,10 @@ def plan(
 def run(
     suite: SuiteArg,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")] = 0,
-    runner: Annotated[str, typer.Option("--runner", help="serial or processes.")] = "processes",
+    runner: Annotated[str, typer.Option("--runner", help="serial, processes or ray.")] = "processes",
+    gpus: Annotated[
+        float, typer.Option("--gpus", min=0, help="With ray: GPUs of a cell, like 0.25, where no record tells.")
+    ] = 0,
     only: Only = None,
     seeds: Seeds = None,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log each cell to MLflow.")] = True,
@@ -119,12 +122,12 @@ def run(
     from snn5bench.progress import Display
     from snn5bench.tracking import MlflowTracker, NoTracker
 
-    if runner not in ("serial", "processes"):
-        raise BenchError(f"no runner is called '{runner}'", "--runner", did_you_mean(runner, ["serial", "processes"]))
+    if runner not in (known := ("serial", "processes", "ray")):
+        raise BenchError(f"no runner is called '{runner}'", "--runner", did_you_mean(runner, known))
     loaded, planned, store = _load(suite, suites, results, only, seeds)
     console = _console()
     tracker = MlflowTracker(loaded.name) if track else NoTracker()
-    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), loaded.limits)  # type: ignore[arg-type]
+    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), gpus, loaded.limits)  # type: ignore[arg-type]
     views.print_summary(loaded.name, summary, console)
 
 

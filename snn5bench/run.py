@@ -7,8 +7,9 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -27,8 +28,9 @@ from snn5bench.tracking import Tracker
 
 if TYPE_CHECKING:
     from snn5bench.execute import Outcome
+    from snn5bench.runners.serial import Done
 
-RunnerName = Literal["serial", "processes"]
+RunnerName = Literal["serial", "processes", "ray"]
 
 LOCK_S = 3.0
 """How long a run waits for another one of its suite: one whose DVC was killed needs a second to notice."""
@@ -63,13 +65,16 @@ def run(
     display: Display,
     runner: RunnerName = "processes",
     jobs: int = 1,
+    gpus: float = 0.0,
     limits: Limits | None = None,
 ) -> Summary:
-    """Bring every planned cell to its end. Interrupting it loses nothing that had ended."""
+    """Bring every planned cell to its end. Interrupting it loses nothing that had ended. `gpus` is what a cell on a Ray
+    cluster asks for where no record tells."""
     limits = limits or Limits()
     with _alone(store):
         prepare_data([p.cell for p in planned if not p.incompatible], display)
-        planner = Planner(store, store.records())
+        records = store.records()
+        planner = Planner(store, records)
         steps = [planner.step(p) for p in planned]
         to_run = [s for s in steps if s.state is State.RUN]
         ended: dict[Status, int] = {}
@@ -79,7 +84,8 @@ def run(
                 _set_aside(step, store)
                 ended[_FINAL[step.state]] = ended.get(_FINAL[step.state], 0) + 1
         if to_run:
-            for status, label in _execute(to_run, store, tracker, display, runner, jobs, limits):
+            over = _runner(runner, jobs, records, gpus, to_run, display, limits)
+            for status, label in _execute(to_run, store, tracker, display, over, limits):
                 ended[status] = ended.get(status, 0) + 1
                 if status is Status.FAILED:
                     failures.append(label)
@@ -107,17 +113,45 @@ def prepare_data(cells: Sequence[Cell], display: Display) -> None:
                 ) from error
 
 
-def _execute(
-    steps: Sequence[Step],
-    store: Store,
-    tracker: Tracker,
-    display: Display,
-    runner: RunnerName,
+Over = Callable[[list[Cell], "Done"], None]
+
+
+def _runner(
+    name: RunnerName,
     jobs: int,
+    records: Sequence[Record],
+    gpus: float,
+    steps: Sequence[Step],
+    display: Display,
     limits: Limits,
+) -> Over:
+    """What brings cells to their end; a runner that is not chosen is not imported."""
+    if name != "processes" and limits.stop_cells:
+        _log.warning("limits: only --runner processes stops a cell; cell_minutes and cell_memory_gib are not held")
+    if name == "ray":
+        from snn5bench.runners import cluster
+        from snn5bench.runners.needs import History
+
+        history = History(records, gpus)
+        minutes = {step.cell: inf if step.minutes is None else step.minutes for step in steps}
+
+        def over(cells: list[Cell], done: Done) -> None:
+            longest_first = sorted(cells, key=lambda cell: -minutes[cell])
+            cluster.run(longest_first, done, history, jobs, display.say)
+
+        return over
+    if name == "serial" or (not limits.stop_cells and (jobs == 1 or len(steps) == 1)):
+        from snn5bench.runners import serial
+
+        return serial.run
+    from snn5bench.runners import processes
+
+    return lambda cells, done: processes.run(cells, done, jobs, limits)
+
+
+def _execute(
+    steps: Sequence[Step], store: Store, tracker: Tracker, display: Display, over: Over, limits: Limits
 ) -> list[tuple[Status, str]]:
-    import snn5bench.runners.processes
-    import snn5bench.runners.serial
     from snn5bench.measure.estimate import fill
 
     by_cell = {step.cell: step for step in steps}
@@ -136,13 +170,8 @@ def _execute(
             out.append((record.status, f"{cell.label}: {record.reason}"))
             advance(cell.label, record)
 
-        if runner == "serial" and limits.stop_cells:
-            _log.warning("limits: a serial run cannot stop a cell; cell_minutes and cell_memory_gib are not held")
         try:
-            if runner == "serial" or (not limits.stop_cells and (jobs == 1 or len(steps) == 1)):
-                snn5bench.runners.serial.run(list(by_cell), done)
-            else:
-                snn5bench.runners.processes.run(list(by_cell), done, jobs, limits)
+            over(list(by_cell), done)
         except KeyboardInterrupt:
             _note_interrupted([by_cell[cell] for cell in flying], store)
             raise

@@ -38,9 +38,7 @@ def driver(world: World, instants: int) -> Tally:
                 time.sleep(world.rng.random() * whole)
             died = kill(process)
             tally.problems += world.orphans()
-        if not died:
-            results = world.fresh()
-        elif after(world, tally, results, before):
+        if not died or after(world, tally, results, before):
             results = world.fresh()
     return tally
 
