@@ -77,7 +77,7 @@ def against_steps(rows: list[Row], names: list[str]) -> Drawing:
             alt.Tooltip("text:N", title="Accuracy"),
         ],
     )
-    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, padding=8)
+    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, nice=False, padding=8)
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q")
     lines = base.mark_line(strokeWidth=1.5).encode(y=y)
     marks = base.mark_point(size=70, filled=True, opacity=1).encode(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_sparsity, against_synops
+from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_synops
 from snn5bench.report.chart_even import against_break_even, verdicts
+from snn5bench.report.chart_sparsity import against_sparsity
 from snn5bench.report.chart_steps import against_steps, families
 from snn5bench.report.chart_time import curves, gains, peeking
 from snn5bench.report.table import Row, Table
@@ -83,7 +84,11 @@ KINDS = (
     Kind(
         "sparsity",
         "Accuracy against sparsity",
-        "Up and to the right is better: fewer activations are non-zero. Filled: on the Pareto front.",
+        "Up and to the right is better: fewer of the values that feed synapses are non-zero. Filled: on the Pareto front. "
+        "Each line is an energy model: at a method's height it stands at the sparsity where that method would need as much "
+        "energy as a dense network of its shape, so a method to the right of a line is cheaper under that model. A line "
+        "breaks where no sparsity is enough. Click a model below a chart to see it alone, with shift to add another, twice "
+        "to see all.",
         against_sparsity,
     ),
     Kind(
