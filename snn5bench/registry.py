@@ -63,6 +63,8 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lra-image": "snn5bench.data.lra_pictures:LraImage",
         "lra-pathfinder": "snn5bench.data.lra_pictures:LraPathfinder",
         "event-chain": "snn5bench.data.event_chain:EventChain",
+        "pathfinder": "snn5bench.data.pathfinder:Pathfinder",
+        "fsdd": "snn5bench.data.fsdd:FSDD",
     },
     "energy_models": {
         "horowitz-fp32": "snn5bench.measure.energy.horowitz:HorowitzFp32",
