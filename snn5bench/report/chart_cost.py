@@ -9,15 +9,21 @@ from typing import Any
 import altair as alt
 
 from snn5bench import stats
+from snn5bench.report.chart_data import inline
 from snn5bench.report.chart_labels import labels
 from snn5bench.report.columns import COLUMNS
 from snn5bench.report.palette import NEUTRAL, scales
 from snn5bench.report.table import Row
 
 HEIGHT = 260
+LABEL = 150
+"""Pixels of a name in a legend."""
 _TEXT = {column.key: column.text for column in COLUMNS}
 _TITLE = {column.key: column.title for column in COLUMNS}
-
+CHOSEN = alt.selection_point(name="chosen", fields=["variant"], bind="legend")
+"""The methods that were clicked in a legend, all of them where none was. A chart adds it to one of its layers."""
+SEEN = alt.condition(CHOSEN, alt.value(1.0), alt.value(0.12))
+"""Opacity of what belongs to a method."""
 Points = list[dict[str, Any]]
 Layers = alt.LayerChart | alt.FacetChart
 """What `alt.layer` returns."""
@@ -71,13 +77,14 @@ def against_energy(rows: list[Row], names: list[str]) -> Drawing:
         .axis(format="~s", tickCount=4)
     )
     ranges = (
-        alt.Chart(alt.InlineData(values=points))
+        alt.Chart(inline(points))
         .mark_rule(strokeWidth=1.5)
         .encode(
             x=alt.X("x_low:Q"),
             x2="x_high:Q",
             y="accuracy:Q",
             color=_colour(names, legend_of(points)),
+            opacity=SEEN,
             tooltip=_tips(_TITLE["energy_nj"]),
         )
     )
@@ -131,7 +138,7 @@ def _tips(title: str) -> list[alt.Tooltip]:
 
 def _front(points: Points, x: alt.X) -> alt.Chart:
     return (
-        alt.Chart(alt.InlineData(values=points))
+        alt.Chart(inline(points))
         .mark_line(interpolate="step-after", strokeDash=[4, 3], color=NEUTRAL, strokeWidth=1.5)
         .encode(x=x, y="accuracy:Q", order="x:Q")
     )
@@ -139,23 +146,31 @@ def _front(points: Points, x: alt.X) -> alt.Chart:
 
 def signs(points: Points, x: alt.X, title: str, names: list[str]) -> list[alt.Chart]:
     """Each method's sign with its interval, filled on the front and named there; `title` is what `x` is in a tooltip."""
-    base = alt.Chart(alt.InlineData(values=points)).encode(x=x)
+    base = alt.Chart(inline(points)).encode(x=x)
     y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, nice=False, padding=8)
     colour, shape = scales(names)
     legend = legend_of(points)
-    bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q", color=_colour(names, legend))
+    bars = base.mark_rule(strokeWidth=1.5).encode(
+        y=alt.Y("low:Q"), y2="high:Q", color=_colour(names, legend), opacity=SEEN
+    )
     marks = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
         y=y,
         color=_colour(names, legend),
         fill=alt.Fill("variant:N").scale(**colour).legend(legend),
         shape=alt.Shape("variant:N").scale(**shape).legend(legend),
         fillOpacity=alt.FillOpacity("front:Q").scale(domain=[0, 1], range=[0, 1]).legend(None),
+        opacity=SEEN,
         tooltip=_tips(title),
     )
-    return [bars, marks, *labels(points, x, y)]
+    return [bars, marks.add_params(CHOSEN), *labels(points, x, y)]
 
 
 def legend_of(points: Points) -> alt.Legend:
-    """The signs of the methods drawn, below the chart."""
+    """The signs of the methods drawn, below the chart; a click on one shows it alone (see `CHOSEN`)."""
     names = sorted({point["variant"] for point in points})
-    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=125, symbolOpacity=1)
+    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=LABEL, symbolOpacity=1, **columns_of(names))
+
+
+def columns_of(names: list[str]) -> dict[str, Any]:
+    """Two columns where some name needs the room; otherwise as many as the page's width holds."""
+    return {"columns": 2} if max(map(len, names), default=0) > 16 else {}

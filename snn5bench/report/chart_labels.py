@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from snn5bench.report.chart_data import inline
+
 WIDTH, HEIGHT = 235.0, 240.0
 """Pixels between the outermost signs where a page is 400 wide; on a wider one names only move apart."""
 LETTER, LINE = 6.4, 15.0
@@ -61,7 +63,7 @@ def labels(points: list[dict[str, Any]], x: alt.X, y: alt.Y) -> list[alt.Chart]:
     for point, place in places(points):
         at.setdefault(place, []).append(point)
     return [
-        alt.Chart(alt.InlineData(values=named))
+        alt.Chart(inline(named))
         .mark_text(
             align="right" if place.turned else "left",
             dx=-ASIDE if place.turned else ASIDE,

@@ -9,6 +9,7 @@ import altair as alt
 
 from snn5bench import stats
 from snn5bench.report.chart_cost import HEIGHT, Drawing, point_of, signs, split
+from snn5bench.report.chart_data import inline, word_of
 from snn5bench.report.chart_even import SIDES, side
 from snn5bench.report.palette import scales
 from snn5bench.report.table import Row
@@ -56,43 +57,69 @@ def _why_not(row: Row) -> str:
 
 
 def _lines(drawn: list[Row], x: alt.X) -> list[alt.Chart]:
-    """One line a model. Each method has the heights that are nearer to it than to another one."""
-    found = [
-        point
-        for model in sorted({model for row in drawn for model, even in row.break_even.by_model.items() if even > 0})
-        for point in _line(model, drawn)
-    ]
-    if not found:
+    """One line a model, thin where it joins the methods' heights and thick at them. Each method has the heights that are
+    nearer to it than to another one."""
+    models = sorted({model for row in drawn for model, even in row.break_even.by_model.items() if even > 0})
+    if not models:
         return []
-    models = sorted({point["model"] for point in found})
     picked = alt.selection_point(name="picked", fields=["model"], bind="legend")
-    legend = alt.Legend(title="breaks even under", orient="bottom", values=models, labelLimit=125, symbolType="stroke", symbolOpacity=1)
-    base = alt.Chart(alt.InlineData(values=found)).encode(
-        x=x,
-        y="accuracy:Q",
-        stroke=alt.Stroke("model:N").scale(**scales(models)[0]).legend(legend),
-        tooltip=[
-            alt.Tooltip("model:N", title="Energy model"),
-            alt.Tooltip("variant:N", title="Method"),
-            alt.Tooltip("even_text:N", title="Breaks even at"),
-            alt.Tooltip("rate_text:N", title="Measured"),
-            alt.Tooltip("side:N", title="Measured rate"),
-        ],
+    legend = alt.Legend(
+        title="breaks even under", orient="bottom", values=models, labelLimit=125, symbolType="stroke", symbolOpacity=1
     )
-    lines = base.mark_line(strokeWidth=1, strokeDash=[3, 2]).encode(
-        order="order:Q", detail="part:N", opacity=alt.condition(picked, alt.value(0.6), alt.value(0.0))
+    stroke = alt.Stroke("model:N").scale(**scales(models)[0]).legend(legend)
+    joined = (
+        alt.Chart(inline([point for model in models for point in _line(model, drawn)]))
+        .mark_line(strokeWidth=1, strokeDash=[3, 2])
+        .encode(
+            x=x,
+            y="accuracy:Q",
+            order="order:Q",
+            detail="part:N",
+            stroke=stroke,
+            opacity=alt.condition(picked, alt.value(0.6), alt.value(0.0)),
+        )
     )
-    ticks = (
-        base.transform_filter("datum.at")
+    at_methods = (
+        alt.Chart(inline([point for model in models for point in _marks(model, drawn)]))
+        .transform_calculate(side=word_of("side", SIDES))
         .mark_point(shape="stroke", angle=90, size=250, strokeWidth=2.5)
-        .encode(opacity=alt.condition(picked, alt.value(0.9), alt.value(0.0)))
+        .encode(
+            x=x,
+            y="accuracy:Q",
+            stroke=stroke,
+            opacity=alt.condition(picked, alt.value(0.9), alt.value(0.0)),
+            tooltip=[
+                alt.Tooltip("model:N", title="Energy model"),
+                alt.Tooltip("variant:N", title="Method"),
+                alt.Tooltip("even:N", title="Breaks even at"),
+                alt.Tooltip("measured:N", title="Measured"),
+                alt.Tooltip("side:N", title="Measured rate"),
+            ],
+        )
     )
-    return [lines.add_params(picked), ticks]
+    return [joined.add_params(picked), at_methods]
+
+
+def _marks(model: str, drawn: list[Row]) -> list[dict[str, Any]]:
+    """Where each method breaks even."""
+    return [
+        {
+            "model": model,
+            "variant": row.variant,
+            "rate": rate,
+            "accuracy": 100 * (row.accuracy.mean or 0.0),
+            "even": sparsity_text(rate),
+            "measured": sparsity_text(row.break_even.rate.value or 0.0),
+            "side": side(row.break_even.low or 0.0, row.break_even.high or 0.0, rate),
+        }
+        for row in drawn
+        if (rate := row.break_even.by_model.get(model, 0.0)) > 0
+    ]
 
 
 def _line(model: str, drawn: list[Row]) -> list[dict[str, Any]]:
-    """Each method's piece: its upper end, the method's height, its lower end. A piece that does not touch the one before
-    begins a new part."""
+    """The ends of each method's piece, from the best method down. A piece that does not touch the one before begins a new
+    part; one that goes straight on needs no end between."""
     heights = [100 * (row.accuracy.mean or 0.0) for row in drawn]
     top = max(100 * (row.accuracy.high or 0.0) for row in drawn)
     bottom = min(100 * (row.accuracy.low or 0.0) for row in drawn)
@@ -101,22 +128,18 @@ def _line(model: str, drawn: list[Row]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     part = 0
     for i, upper, lower in zip(order, [top, *between], [*between, bottom], strict=True):
-        even = drawn[i].break_even
-        rate = even.by_model.get(model, 0.0)
+        rate = drawn[i].break_even.by_model.get(model, 0.0)
         if rate <= 0:
             part += 1
             continue
-        common = {
-            "model": model,
-            "part": f"{model} {part}",
-            "variant": drawn[i].variant,
-            "rate": rate,
-            "even_text": sparsity_text(rate),
-            "rate_text": sparsity_text(even.rate.value or 0.0),
-            "side": SIDES[side(even.low or 0.0, even.high or 0.0, rate)],
-        }
-        for height in (upper, heights[i], lower):
-            found.append(common | {"accuracy": height, "order": len(found), "at": height == heights[i]})
+        name = f"{model} {part}"
+        if found and (found[-1]["part"], found[-1]["rate"]) == (name, rate):
+            found[-1]["accuracy"] = lower
+            continue
+        found += [
+            {"model": model, "part": name, "rate": rate, "accuracy": height, "order": len(found) + end}
+            for end, height in enumerate((upper, lower))
+        ]
     return found
 
 

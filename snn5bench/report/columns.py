@@ -177,6 +177,11 @@ COLUMNS = (
 """In the order in which they are shown."""
 
 
+def reason_of(column: Column, row: Row) -> str:
+    """Why a column is `n/a`, or what is missing from its number. A row without accuracy has one reason for all."""
+    return column.why(row) if row.accuracy.mean is not None or column.key == "claim" else row.reason or column.why(row)
+
+
 def reasons(row: Row, keys: Collection[str] = ()) -> dict[str, list[str]]:
     """Reason to the titles of the columns (of these keys, or of all) that it explains: an `n/a`, or a number with
     something missing."""
