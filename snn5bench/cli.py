@@ -141,7 +141,7 @@ def report(
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Write leaderboard.md, leaderboard.csv and leaderboard.html from stored records alone, and print the table."""
+    """Write leaderboard.md, .csv, .json and .html from stored records alone, and print the table."""
     from snn5bench import publish
 
     loaded, planned, store = _load(suite, suites, results)
@@ -150,7 +150,7 @@ def report(
 
 @app.command()
 def index(suites: SuitesDir = SUITES, results: ResultsDir = RESULTS) -> None:
-    """Write results/index.html over the leaderboards of all suites that have records."""
+    """Write results/index.html over the leaderboards of all suites, from results/*/leaderboard.json alone."""
     from snn5bench import publish
 
     publish.front_page(suites, results, _console())
@@ -339,6 +339,22 @@ def data_probe(
 
     shelf.look_in(source)
     shelf.probe(name, settings or [], seeds, _console(), as_json)
+
+
+@data_app.command("probes")
+def data_probes(
+    suite: SuiteArg,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="Seeds of the trained probes.")] = "0",
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Probe every dataset of a suite that is here, and write results/SUITE/probes.json, which the front page shows."""
+    from snn5bench import shelf
+    from snn5bench.plan import make_dataset
+
+    loaded, planned, _ = _load(suite, suites, results)
+    named = {p.cell.dataset_variant: make_dataset(p.cell) for p in planned}
+    shelf.probes(named, seeds, results / loaded.name / "probes.json", _console())
 
 
 @data_app.command("prepare")

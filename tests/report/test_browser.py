@@ -125,6 +125,21 @@ def test_a_changed_colour_scheme_redraws_the_charts(opened: Opened) -> None:
     assert opened.said == []
 
 
+def test_a_model_in_the_legend_shows_its_break_even_line_alone(opened: Opened) -> None:
+    chart = opened.page.locator("#sparsity .chart").first
+    lines = chart.locator("g.mark-line path")
+
+    def shown() -> dict[str, str]:
+        return {line.get_attribute("stroke"): line.get_attribute("opacity") for line in lines.all()}
+
+    assert len(shown()) == 2 and set(shown().values()) == {"0.6"}
+    chart.locator("g.mark-text.role-legend-label text", has_text="b-model").click()
+    opened.page.wait_for_function(
+        "node => node.querySelector('g.mark-line path[opacity=\"0\"]')", arg=chart.element_handle()
+    )
+    assert sorted(shown().values()) == ["0", "0.6"]
+
+
 def test_rows_are_grouped_by_dataset_and_sort_within(opened: Opened) -> None:
     groups = opened.page.locator("#leaderboard tr.dtrg-group").all_inner_texts()
     assert [group.split()[0] for group in groups] == ["order", "control"]

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from snn5bench.record import Epoch
-from snn5bench.report import chart_labels, html
+from snn5bench.report import chart_labels, chart_sparsity, html
 from snn5bench.report.chart_even import side, words
 from snn5bench.report.charts import panels, spec
 from snn5bench.report.table import BreakEven, Value
@@ -140,13 +140,50 @@ def test_break_even_draws_every_model_and_says_which_side(full: Bench) -> None:
     assert panel.figures[0].left_out["silent"] == "a-model gave no number: no reads counted"
 
 
+def test_sparsity_has_each_models_break_even_line_at_each_methods_height(full: Bench) -> None:
+    """243 of 3000 values are non-zero: 91.9 % sparse; a-model breaks even at a rate of 0.25, b-model at a tenth of the
+    accuracy, c-model at none, so that it has no line. A method without a rate has no sign and breaks the lines."""
+    (panel,) = [panel for panel in panels(full.table()) if panel.kind.key == "sparsity"]
+    figure = panel.figures[0]
+    points = _values(figure.chart)
+    glif = [point for point in points if point["variant"] == "glif"]
+    (sign,) = {(p["rate"], p["accuracy"], p["x_text"]) for p in glif if "model" not in p}
+    assert sign == (pytest.approx(0.081), 90.5, "91.9 %")
+    assert {p["model"]: p["rate"] for p in glif if "model" in p} == {"a-model": 0.25, "b-model": pytest.approx(0.0905)}
+    line = sorted((p["order"], p["accuracy"], p["variant"]) for p in points if p.get("model") == "b-model")
+    heights = [height for _, height, _ in line]
+    assert heights == sorted(heights, reverse=True), "from the best method down"
+    assert next((p["variant"], p["accuracy"]) for p in points if p.get("model") == "b-model" and p["at"]) == (
+        "glif",
+        90.5,
+    )
+    document = spec(figure.chart, 300)
+    (param,) = document["params"]
+    assert (param["name"], param["bind"], param["select"]["fields"]) == ("picked", "legend", ["model"])
+    bench = Bench()
+    for name, right, over in (("a", 180, {}), ("b", 150, {"layers": []}), ("c", 120, {"energy": {}}), ("d", 100, {})):
+        bench.add(name, "order", 0, right, **over)
+    (panel,) = [panel for panel in panels(bench.table()) if panel.kind.key == "sparsity"]
+    assert panel.figures[0].left_out == {"b": "no spike reached counted synapses"}
+    parts = {p["variant"]: p["part"] for p in _values(panel.figures[0].chart) if p.get("model") == "a-model"}
+    assert parts == {"a": "a-model 0", "d": "a-model 1"}, "c has no break-even between them"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0.02, 0.3, [0.02, 0.05, 0.1, 0.2]), (0.001, 1.0, [0.001, 0.01, 0.1, 1.0]), (0.095, 0.1, [0.1])],
+)
+def test_sparsity_ticks(low: float, high: float, ticks: list[float]) -> None:
+    assert chart_sparsity._ticks(low, high) == ticks
+
+
 def test_names_on_a_front_find_places_or_are_left_out() -> None:
     """Six signs on one spot: four heights hold a name each, the best first; a sign off the front has none."""
     points = [
         {"variant": f"m{i}", "x": 100.0, "accuracy": 90.0, "low": 80.0, "high": 95.0, "front": float(i != 2)}
         for i in range(6)
     ] + [{"variant": "far", "x": 200.0, "accuracy": 85.0, "low": 80.0, "high": 95.0, "front": 1.0}]
-    found = chart_labels.places(points, logarithmic=True)
+    found = chart_labels.places(points)
     assert [(point["variant"], place.turned) for point, place in found] == [
         ("m0", False), ("m1", False), ("m3", False), ("m4", False), ("far", True),
     ]  # fmt: skip

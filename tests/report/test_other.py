@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,16 +40,43 @@ def test_terminal_prints_markup_as_text(bench: Bench) -> None:
 
 
 def test_latex_escape() -> None:
-    assert latex.escape("a_b & 5% [x] µ\n\\") == r"a\_b \& 5\% {[}x{]} \textmu{} \textbackslash{}"
+    assert latex.escape("a_b & 5% [x] µ\n\\") == r"a\_b \& 5\% {[}x{]} $\mu$ \textbackslash{}"
+    assert latex.escape("τ ≤ 2 → é 好") == r"$\tau$ $\leq$ 2 $\to$ é U+597D"
 
 
 def test_latex_has_the_pages_numbers(full: Bench) -> None:
     text = latex.render(full.table())
-    assert r"=1 & glif & 90.5 \% {[}86.1, 93.6{]} & +40.5 {[}+33.9, +47.1{]}" in text
+    assert r"=1 & glif & 90.5 {\scriptsize {[}86.1, 93.6{]}} & +40.5 {\scriptsize {[}+33.9, +47.1{]}}" in text
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     body = [line for line in text.splitlines() if line.endswith(r" \\")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {8}
     assert text.isascii()
+
+
+def test_latex_says_what_is_missing_and_why(full: Bench) -> None:
+    text = latex.render(full.table())
+    assert (
+        r"silent: Temporal gain: no NoTD twin (state cut between steps) was asked for; Spike rate: not recorded" in text
+    )
+    assert "broken: failed: loss became NaN in epoch 1." in text
+    assert r"flaky: partial: seed 2: killed; \textsuperscript{!}\,seed 2 failed: killed." in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex is on the path")
+@pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])
+def test_latex_compiles_and_fits_the_line(full: Bench, tmp_path: Path, packages: str) -> None:
+    """In a plain article; with graphicx no table is wider than its line, whatever its methods are called."""
+    for seed in (0, 1, 2):
+        full.add("compressed[order=prune-quantise,τ=2]", "order", seed, 140, notes=["é, 100 % ≤ #1 & {a}_b^c"])
+    (tmp_path / "leaderboard.tex").write_text(latex.render(full.table()), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(
+        rf"\documentclass{{article}}\usepackage{{{packages}}}\begin{{document}}\input{{leaderboard.tex}}\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "paper.pdf").stat().st_size > 5000
+    assert ("Overfull" in done.stdout) is (packages == "booktabs")
 
 
 def test_figures_are_written_and_stable(bench: Bench, tmp_path: Path) -> None:
