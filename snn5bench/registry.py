@@ -35,10 +35,13 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "silif": "snn5bench.methods.silif:SiLIF",
         "c-silif": "snn5bench.methods.silif:CSiLIF",
         "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
+        "pmsn": "snn5bench.methods.pmsn:PMSN",
         "dcls": "snn5bench.methods.dcls:DCLS",
         "asrc": "snn5bench.methods.asrc:ASRC",
         "rec-delays": "snn5bench.methods.rec_delays:RecDelays",
         "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
+        "ce-lif": "snn5bench.methods.ce_lif:CELIF",
+        "spikformer": "snn5bench.methods.spikformer:Spikformer",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
@@ -67,6 +70,8 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "lra-image": "snn5bench.data.lra_pictures:LraImage",
         "lra-pathfinder": "snn5bench.data.lra_pictures:LraPathfinder",
         "event-chain": "snn5bench.data.event_chain:EventChain",
+        "pathfinder": "snn5bench.data.pathfinder:Pathfinder",
+        "fsdd": "snn5bench.data.fsdd:FSDD",
     },
     "energy_models": {
         "horowitz-fp32": "snn5bench.measure.energy.horowitz:HorowitzFp32",

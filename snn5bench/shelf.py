@@ -15,9 +15,11 @@ from rich.table import Table
 from snn5bench import registry
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought, Finding
-from snn5bench.data.cache import folder_of, meta_of
+from snn5bench.data.cache import folder_of
 from snn5bench.data.probe import WHAT, Probe
+from snn5bench.data.stored import damaged, meta_of
 from snn5bench.errors import BenchError, ExitCode, Problem
+from snn5bench.plain import not_finite
 from snn5bench.views import emit
 
 
@@ -40,6 +42,8 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             params[key] = json.loads(value)
         except json.JSONDecodeError:
             params[key] = value
+    if odd := not_finite(params):
+        raise BenchError("the value is not a finite number", f"--set {odd[0]}", "write a number")
     try:
         return cls(cls.Params.model_validate(params))
     except ValidationError as error:
@@ -78,7 +82,7 @@ def check(names: Sequence[str], settings: Sequence[str], console: Console, as_js
         found: list[Finding] = []
         if isinstance(dataset, Brought) and (names or dataset.folder().is_dir()):
             found += dataset.check()
-        if meta_of(dataset) is not None:
+        if (folder_of(dataset) / "meta.json").exists():
             found.append(check_packed(folder_of(dataset)))
         elif names and not isinstance(dataset, Brought):
             found.append(Finding(str(folder_of(dataset)), "", "not packed yet: nothing to check"))
@@ -120,11 +124,15 @@ def path(name: str, settings: Sequence[str], console: Console, as_json: bool) ->
 
 
 def probed(dataset: Dataset) -> Probe | None:
-    """What was last measured of the packed data as they are, over whichever seeds; None where nothing was."""
+    """What was last measured of the packed data as they are, over whichever seeds; None where nothing was. Raises
+    `BenchError` where the files that say so are damaged."""
     meta, file = meta_of(dataset), folder_of(dataset) / "probe.json"
     if meta is None or not file.is_file():
         return None
-    found = Probe.model_validate_json(file.read_bytes())
+    try:
+        found = Probe.model_validate_json(file.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise damaged(file, error) from error
     return found if found.fingerprint == meta.fingerprint else None
 
 
@@ -136,8 +144,10 @@ def probe(name: str, settings: Sequence[str], seeds: str, console: Console, as_j
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError as error:
         raise BenchError(f"'{seeds}' is no list of seeds", where="--seeds", do="write 0 or 0,1,2") from error
+    dataset = make(name, settings)
+    probed(dataset)
     with console.status("packing the data") as status:
-        found = measure(make(name, settings), numbers, lambda line: status.update(f"{name}: {line}"))
+        found = measure(dataset, numbers, lambda line: status.update(f"{name}: {line}"))
     if as_json:
         emit(found.model_dump(mode="json"))
         return

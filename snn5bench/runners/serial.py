@@ -17,7 +17,7 @@ def attempt(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
     """`execute`, with whatever escapes it turned into a `failed` record: one cell never stops the others."""
     try:
         return execute(cell, on_epoch)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Outcome(blank(cell, Status.FAILED, f"{type(error).__name__}: {error}"))
 
 
