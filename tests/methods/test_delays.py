@@ -71,10 +71,10 @@ def made(kind: type[Method], **params: Any) -> Any:
 @pytest.mark.parametrize(
     ("kind", "params", "epochs"),
     [
-        (DCLS, {}, 4),
-        (ASRC, {"lr": 0.01}, 6),
-        (ASRC, {"adaptive": False, "skip": 20}, 3),
-        (RecDelays, {"lr": 0.01}, 9),
+        (DCLS, {}, 3),
+        (ASRC, {}, 4),
+        (ASRC, {"adaptive": False, "skip": 20}, 2),
+        (RecDelays, {}, 5),
     ],
 )
 def test_a_delay_brings_the_cue_to_the_last_step(kind: type[Method], params: dict[str, Any], epochs: int) -> None:
