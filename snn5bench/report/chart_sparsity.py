@@ -76,7 +76,7 @@ def _lines(drawn: list[Row], x: alt.X) -> list[alt.Chart]:
             order="order:Q",
             detail="part:N",
             stroke=stroke,
-            opacity=alt.condition(picked, alt.value(0.6), alt.value(0.0)),
+            strokeOpacity=alt.condition(picked, alt.value(0.6), alt.value(0.0)),
         )
     )
     at_methods = (
@@ -87,7 +87,7 @@ def _lines(drawn: list[Row], x: alt.X) -> list[alt.Chart]:
             x=x,
             y="accuracy:Q",
             stroke=stroke,
-            opacity=alt.condition(picked, alt.value(0.9), alt.value(0.0)),
+            strokeOpacity=alt.condition(picked, alt.value(0.9), alt.value(0.0)),
             tooltip=[
                 alt.Tooltip("model:N", title="Energy model"),
                 alt.Tooltip("variant:N", title="Method"),

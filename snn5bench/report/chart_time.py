@@ -93,7 +93,7 @@ def curves(rows: list[Row], names: list[str]) -> Drawing:
         y=alt.Y("low:Q"),
         y2="high:Q",
         color=signs,
-        opacity=alt.condition(CHOSEN, alt.value(0.15), alt.value(0.0), empty=not crowded),
+        fillOpacity=alt.condition(CHOSEN, alt.value(0.15), alt.value(0.0), empty=not crowded),
     )
     lines = base.mark_line(strokeWidth=1.5 if crowded else 2, point=False if crowded else {"size": 18}).encode(
         y=alt.Y("mean:Q").title("validation accuracy, %").scale(zero=False),

@@ -115,7 +115,9 @@ def _sets(timed: int) -> str:
 
 
 def _of(count: int, timed: int) -> str:
-    return "it" if timed == 1 else f"all {timed}" if count == timed else f"{count} of {timed}"
+    if count < timed:
+        return f"{count} of {timed}"
+    return {1: "it", 2: "both"}.get(timed, f"all {timed}")
 
 
 def _time(leaders: list[Standing]) -> str:
