@@ -123,7 +123,10 @@ class Store:
             if unpacked > MAX_ARRAYS_BYTES:
                 raise BenchError(f"it would unpack to {unpacked} bytes", str(path), "remove it and run again")
             with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                found = {name: file[name] for name in file.files}
+            if odd := [name for name, values in found.items() if not isinstance(values, np.ndarray)]:
+                raise ValueError(f"'{odd[0]:.80}' is no array")
+            return found
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise BenchError(
                 f"the arrays cannot be read: {error}", str(path), "remove the record; it will run again"
@@ -170,6 +173,8 @@ def identity_of(record: Record) -> tuple[str, str, str, int]:
 
 def read_record(path: Path) -> Record:
     """Read and check one record. Raises `BenchError` with the field where it does not fit the schema."""
+    if not path.is_file():
+        raise BenchError("is no file, where a record should be", str(path), "remove it; the cell will run again")
     if path.stat().st_size > MAX_RECORD_BYTES:
         raise BenchError("the file is too large to be a record", str(path), "remove it and run again")
     try:
