@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from snn5bench import environment, keys, registry
 from snn5bench.cell import Cell, KeyParts, differences
 from snn5bench.contracts.dataset import Dataset
-from snn5bench.data.cache import meta_of
 from snn5bench.data.packed import Meta
+from snn5bench.data.stored import meta_of
 from snn5bench.expand import PlannedCell
 from snn5bench.record import Record, Status
 from snn5bench.store import Store, identity_of

@@ -35,6 +35,13 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "silif": "snn5bench.methods.silif:SiLIF",
         "c-silif": "snn5bench.methods.silif:CSiLIF",
         "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
+        "pmsn": "snn5bench.methods.pmsn:PMSN",
+        "dcls": "snn5bench.methods.dcls:DCLS",
+        "asrc": "snn5bench.methods.asrc:ASRC",
+        "rec-delays": "snn5bench.methods.rec_delays:RecDelays",
+        "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
+        "ce-lif": "snn5bench.methods.ce_lif:CELIF",
+        "spikformer": "snn5bench.methods.spikformer:Spikformer",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",

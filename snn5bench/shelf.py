@@ -17,9 +17,11 @@ from rich.table import Table
 from snn5bench import registry
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought, Finding
-from snn5bench.data.cache import folder_of, meta_of
+from snn5bench.data.cache import folder_of
 from snn5bench.data.probe import WHAT, Probe
+from snn5bench.data.stored import meta_of
 from snn5bench.errors import BenchError, ExitCode, Problem
+from snn5bench.plain import not_finite
 from snn5bench.views import emit
 
 
@@ -42,6 +44,8 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             params[key] = json.loads(value)
         except json.JSONDecodeError:
             params[key] = value
+    if odd := not_finite(params):
+        raise BenchError("the value is not a finite number", f"--set {odd[0]}", "write a number")
     try:
         return cls(cls.Params.model_validate(params))
     except ValidationError as error:
@@ -80,7 +84,7 @@ def check(names: Sequence[str], settings: Sequence[str], console: Console, as_js
         found: list[Finding] = []
         if isinstance(dataset, Brought) and (names or dataset.folder().is_dir()):
             found += dataset.check()
-        if meta_of(dataset) is not None:
+        if (folder_of(dataset) / "meta.json").exists():
             found.append(check_packed(folder_of(dataset)))
         elif names and not isinstance(dataset, Brought):
             found.append(Finding(str(folder_of(dataset)), "", "not packed yet: nothing to check"))
@@ -170,8 +174,9 @@ def probe(name: str, settings: Sequence[str], seeds: str, console: Console, as_j
     from snn5bench.data.probe import probe as measure
 
     numbers = _numbers(seeds)
+    dataset = make(name, settings)
     with console.status("packing the data") as status:
-        found = measure(make(name, settings), numbers, lambda line: status.update(f"{name}: {line}"))
+        found = measure(dataset, numbers, lambda line: status.update(f"{name}: {line}"))
     if as_json:
         emit(found.model_dump(mode="json"))
         return

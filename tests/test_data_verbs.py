@@ -6,15 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from snn5bench.cli import app
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.data.digits import Digits
+from snn5bench.data.probe import stored
 from snn5bench.data.pulse_order import PulseOrder
 from snn5bench.data.whole import check_packed, fingerprint
 from snn5bench.errors import BenchError
-from snn5bench.shelf import read_probes
+from snn5bench.shelf import probes, read_probes
 
 
 def typed(*words: str):
@@ -103,3 +105,24 @@ def test_probes_of_a_suite_are_written_for_the_front_page(tmp_path):
     assert isinstance(typed(*words, "--seeds", "x").exception, BenchError)
     path.write_text("[1]")
     assert read_probes(path) == [] == read_probes(tmp_path / "nowhere.json")
+
+
+def test_what_a_probe_found_is_read_again_while_the_data_are_the_same(tmp_path):
+    dataset = Digits(Digits.Params(T=2))
+    typed("probe", "digits", "--set", "T=2", "--seeds", "0")
+    found = stored(dataset, [0])
+    assert found is not None and found.lines["counts, logistic"].accuracy > 0.9
+    probes({"digits": dataset}, "0", tmp_path / "probes.json", Console(quiet=True))
+    assert read_probes(tmp_path / "probes.json") == [found]
+    file = folder_of(dataset) / "probe.json"
+    whole = file.read_text()
+    try:
+        file.write_text(whole.replace(found.key, "another key"))
+        assert stored(dataset, [0]) is None
+        file.write_text(whole[:-9])
+        with pytest.raises(BenchError, match=r"probe\.json"):
+            stored(dataset, [0])
+    finally:
+        file.write_text(whole)
+    assert stored(Digits(Digits.Params(T=999)), [0]) is None
+    assert read_probes(tmp_path / "none.json") == []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from snn5bench.data.brought import whole
+from snn5bench.data.brought import content
 from snn5bench.errors import BenchError
 
 POLARITY_EVENTS = 1
@@ -38,7 +38,7 @@ class Address(NamedTuple):
 
 def read_five_byte(path: Path) -> Address:
     """Events of x, y, then polarity in bit 7 and the time's bits 22-16, then bits 15-8 and 7-0 (`.bin`, `.bs2`)."""
-    raw = np.frombuffer(whole(path).read_bytes(), dtype=np.uint8)
+    raw = np.frombuffer(content(path), dtype=np.uint8)
     if len(raw) % 5:
         raise BenchError(
             f"has {len(raw)} bytes, expected a multiple of 5", where=str(path), do="get it again: it is cut off"
@@ -49,7 +49,7 @@ def read_five_byte(path: Path) -> Address:
 
 def read_aedat31(path: Path) -> Address:
     """Polarity events of an AEDAT 3.1 file; other packets are passed over."""
-    raw = whole(path).read_bytes()
+    raw = content(path)
     start = raw.find(_END)
     if not raw.startswith(b"#!AER-DAT3.1") or start < 0:
         raise BenchError(f"starts with {raw[:12]!r}, expected an AEDAT 3.1 header", where=str(path))
@@ -62,7 +62,7 @@ def read_aedat31(path: Path) -> Address:
 
 def read_aedat2(path: Path) -> Address:
     """Events of an AEDAT 2.0 file of a DVS128: big-endian words, x in bits 1-7, y in bits 8-14, polarity in bit 0."""
-    raw, at = whole(path).read_bytes(), 0
+    raw, at = content(path), 0
     if not raw.startswith(b"#!AER-DAT2.0"):
         raise BenchError(f"starts with {raw[:12]!r}, expected an AEDAT 2.0 header", where=str(path))
     while raw[at : at + 1] == b"#":
