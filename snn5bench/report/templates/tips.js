@@ -20,7 +20,11 @@
     owner = target;
     tip.textContent = words.textContent.replace(/^: /, "");
     tip.hidden = false;
-    const box = target.getBoundingClientRect(), size = tip.getBoundingClientRect();
+    place();
+  }
+
+  function place() {
+    const box = owner.getBoundingClientRect(), size = tip.getBoundingClientRect();
     const below = box.bottom + 6 + size.height < window.innerHeight;
     tip.style.left = Math.max(6, Math.min(box.left, window.innerWidth - size.width - 6)) + "px";
     tip.style.top = (below ? box.bottom + 6 : box.top - size.height - 6) + "px";
@@ -54,7 +58,10 @@
     if (owner && !owner.contains(event.relatedTarget)) hide();
   });
   document.addEventListener("focusout", hide);
-  document.addEventListener("scroll", hide, true);
+  /* What has the focus was perhaps only now scrolled into view. */
+  document.addEventListener("scroll", () => {
+    if (owner) (owner === document.activeElement ? place : hide)();
+  }, true);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
   });
