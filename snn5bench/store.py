@@ -25,6 +25,9 @@ class Store:
     def __init__(self, results: Path, suite: str) -> None:
         self.folder = results / suite
         self.cells = self.folder / "cells"
+        self._versions: dict[str, set[str]] = {}
+        """Names of the records in `cells` by their stem, as they were at `_listed`."""
+        self._listed = -1
 
     def path(self, record: Record) -> Path:
         """`<method>--<dataset>--s<seed>--<key8>.json`"""
@@ -35,6 +38,7 @@ class Store:
         replaces its records under other keys; one that did not run to an end replaces nothing."""
         self.cells.mkdir(parents=True, exist_ok=True)
         path = self.path(record)
+        versions = self._versions_of(stem_of(record))
         try:
             if arrays:
                 with _Atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
@@ -48,11 +52,25 @@ class Store:
                 do="free the disk or mend the folder's permissions and run again; finished cells are kept",
             ) from error
         ended = record.status in {Status.DONE, Status.FAILED, Status.INCOMPATIBLE}
-        for old in self.cells.glob(f"{_glob(stem_of(record))}--????????.json") if ended else ():
-            if old != path:
-                old.with_suffix(".npz").unlink(missing_ok=True)
-                old.unlink(missing_ok=True)
+        for old in versions - {path.name} if ended else ():
+            (self.cells / old).with_suffix(".npz").unlink(missing_ok=True)
+            (self.cells / old).unlink(missing_ok=True)
+            versions.discard(old)
+        versions.add(path.name)
+        self._listed = self.cells.stat().st_mtime_ns
         return path
+
+    def _versions_of(self, stem: str) -> set[str]:
+        """The file names of a cell's records. The folder is listed again only where others changed it since: listing it
+        for each of n records that a run writes would take time with n squared."""
+        if not self.cells.is_dir():
+            return set()
+        if self._listed != (now := self.cells.stat().st_mtime_ns):
+            self._versions, self._listed = {}, now
+            for path in self.cells.iterdir():
+                if path.suffix == ".json":
+                    self._versions.setdefault(path.name.rpartition("--")[0], set()).add(path.name)
+        return self._versions.setdefault(stem, set())
 
     def records(self, known: Iterable[Cell] | None = None) -> list[Record]:
         """All records, in the order of their file names; with `known`, those of these cells alone."""
@@ -62,8 +80,8 @@ class Store:
 
     def last_of(self, cell: Cell) -> Record | None:
         """The record of a cell, whatever its key."""
-        paths = sorted(self.cells.glob(f"{_glob(cell.stem)}--????????.json"), key=lambda p: p.stat().st_mtime_ns)
-        return read_record(paths[-1]) if paths else None
+        paths = [self.cells / name for name in self._versions_of(cell.stem)]
+        return read_record(max(paths, key=lambda path: path.stat().st_mtime_ns)) if paths else None
 
     def arrays(self, record: Record) -> dict[str, np.ndarray]:
         """Per-sample arrays of a record (`label`, `prediction` of the test samples); empty where it has none."""
@@ -154,7 +172,3 @@ class _Atomic:
             os.fsync(file.fileno())
         self.temporary.chmod(0o644)
         self.temporary.replace(self.path)
-
-
-def _glob(text: str) -> str:
-    return text.replace("[", "[[]")
