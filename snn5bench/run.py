@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from snn5bench.cell import Cell
+from snn5bench.cell import Cell, digest
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
@@ -94,13 +93,12 @@ def run(
 
 def prepare_data(cells: Sequence[Cell], display: Display) -> None:
     """Make or open the packed data of every cell, each dataset once. Data that are missing are left to the plan."""
-    seen: set[Path] = set()
-    for cell in cells:
+    datasets = {digest([cell.dataset, cell.dataset_params]): cell for cell in cells}
+    for cell in datasets.values():
         dataset = make_dataset(cell)
         folder = folder_of(dataset)
-        if folder in seen or not dataset.available():
+        if not dataset.available():
             continue
-        seen.add(folder)
         if not (folder / "meta.json").is_file():
             try:
                 with display.data(cell.dataset_variant) as progress:

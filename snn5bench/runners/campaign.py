@@ -100,6 +100,10 @@ class Campaign:
     def _usable(self) -> list[Node]:
         return [node for node in self._nodes if node.id not in self._unlike]
 
+    def _working(self) -> bool:
+        """Whether any node can run anything: a head often has no CPU to give."""
+        return any(node.has.cpus for node in self._usable())
+
     def _room(self) -> int:
         return AHEAD + int(sum(node.has.cpus for node in self._usable()))
 
@@ -144,7 +148,7 @@ class Campaign:
                 del self._homeless[number]
                 self._waiting.appendleft(number)
             elif time.monotonic() - since > HOMELESS_S:
-                if not any(node.has.cpus for node in self._usable()):
+                if not self._working():
                     raise BenchError(
                         "the Ray cluster has no node to run on", do="add one and run again; what had ended is kept"
                     )
@@ -176,7 +180,7 @@ class Campaign:
             return
         self._unlike[found.node] = found
         differences = "; ".join(found.differences[:3])
-        if not self._usable():
+        if not self._working():
             raise BenchError(
                 f"no node runs what the driver runs: {differences}",
                 f"node {found.host}",
