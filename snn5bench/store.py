@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 from pydantic import ValidationError
@@ -193,7 +194,7 @@ def identity_of(record: Record) -> tuple[str, str, str, int]:
 
 def read_record(path: Path) -> Record:
     """Read and check one record. Raises `BenchError` with the field where it does not fit the schema."""
-    if not path.is_file():
+    if not S_ISREG(path.stat().st_mode):
         raise BenchError("is no file, where a record should be", str(path), "remove it; the cell will run again")
     if path.stat().st_size > MAX_RECORD_BYTES:
         raise BenchError("the file is too large to be a record", str(path), "remove it and run again")
