@@ -31,7 +31,7 @@ VARIANTS = [
     ("tskips", {"skips": [[1, 2, 2], [2, 1, 3]], "hidden": [20, 20], "project": False}),
     ("spikingssm", {"neuron": "sdn", "norm": "batch", "prenorm": False}),
     ("sssa", {"form": "v1", "heads": 4}),
-    ("dcls", {"hidden": [12], "max_delay": 3, "dropout": 0.2}),
+    ("dcls", {"hidden": [12], "max_delay": 3, "dropout": 0.2, "readout_delays": True}),
     ("asrc", {"adaptive": False, "skip": 3}),
     ("adaptive-slope", {"rule": "interval", "surrogate": "triangle", "reset": "hard"}),
     ("se-adlif", {"discretisation": "ef", "recurrent": True}),
