@@ -116,8 +116,7 @@ def test_a_worker_that_eats_its_nodes_memory_is_killed_named_and_tried_with_more
     install_plugin("glutton", {"eats": eats}, methods={"eats": "glutton.eats:Eats"})
     memory = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
     limit = 1 - (memory["MemAvailable"] - (3 << 20)) / memory["MemTotal"]
-    cluster = nodes(RAY_memory_usage_threshold=f"{limit:.4f}", RAY_memory_monitor_refresh_ms="100")
-    cluster.join()
+    nodes().join(RAY_memory_usage_threshold=f"{limit:.4f}", RAY_memory_monitor_refresh_ms="100")
     ray = Ran(suite("acme/tiny, glutton/eats", seeds=1), tmp_path / "ray", "ray")
     eaten = [record for record in ray.records if record.variant == "glutton/eats"]
     assert [(record.status, record.attempts) for record in eaten] == [(Status.FAILED, 3)] * len(eaten)
