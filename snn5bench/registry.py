@@ -38,6 +38,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "pmsn": "snn5bench.methods.pmsn:PMSN",
         "ce-lif": "snn5bench.methods.ce_lif:CELIF",
         "spikformer": "snn5bench.methods.spikformer:Spikformer",
+        "s4nn": "snn5bench.methods.s4nn:S4NN",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
