@@ -63,7 +63,7 @@ def test_pulse_order(method: str, twin: str) -> None:
     "method", [name if name not in SLOW else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
 )
 def test_digits(method: str) -> None:
-    record = run(method, "digits", {"T": 4}, epochs=1)
+    record = run(method, "digits", {"T": 4}, epochs=3 if method == "s4nn" else 1)
     assert record.status is Status.DONE, record.reason
     assert record.missing == {}
     assert record.test_accuracy is not None
