@@ -42,6 +42,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
         "ce-lif": "snn5bench.methods.ce_lif:CELIF",
         "spikformer": "snn5bench.methods.spikformer:Spikformer",
+        "s4nn": "snn5bench.methods.s4nn:S4NN",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
