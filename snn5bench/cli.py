@@ -341,9 +341,9 @@ def data_prepare(
     from snn5bench.run import prepare_data
 
     _, planned, _ = _load(suite, suites, results)
-    prepare_data([p.cell for p in planned], Display(_console()))
+    failed = prepare_data(planned, Display(_console()))
     if manifest is not None:
-        views.write_manifest(planned, manifest)
+        views.write_manifest(planned, manifest, failed)
 
 
 def _cores() -> int:

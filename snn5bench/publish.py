@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from snn5bench import registry
+from snn5bench.cell import Cell
 from snn5bench.claim_verdict import judge
 from snn5bench.claims import Claim, beside
 from snn5bench.claims import read as read_claims
 from snn5bench.data.probe import WHAT
+from snn5bench.data.probe import Probe as Measured
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell, read
 from snn5bench.plan import make_dataset
@@ -96,8 +99,9 @@ def front_page(suites: Path, results: Path, console: Console) -> None:
 
 def probes_of(planned: Sequence[PlannedCell]) -> dict[DataKey, Probe]:
     """The stored probe of each dataset that has one."""
-    cells = {(plan.cell.dataset, text_of(plan.cell.dataset_params)): plan.cell for plan in planned}
-    found = {key: probed(make_dataset(cell)) for key, cell in cells.items()}
+    here = [plan.cell for plan in planned if plan.spec is not None]
+    cells = {(cell.dataset, text_of(cell.dataset_params)): cell for cell in here}
+    found = {key: _probe_of(cell) for key, cell in cells.items()}
     return {
         key: Probe(
             probe.chance,
@@ -113,3 +117,11 @@ def probes_of(planned: Sequence[PlannedCell]) -> dict[DataKey, Probe]:
         for key, probe in found.items()
         if probe is not None
     }
+
+
+def _probe_of(cell: Cell) -> Measured | None:
+    try:
+        with registry.blaming("datasets", cell.dataset, "does not say whether it is here"):
+            return probed(make_dataset(cell))
+    except registry.BrokenPlugin:
+        return None

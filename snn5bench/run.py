@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from snn5bench import registry
 from snn5bench.cell import Cell
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
-from snn5bench.plan import Planner, State, Step, make_dataset
+from snn5bench.plan import Planner, State, Step, make_dataset, source_of
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
 from snn5bench.store import Store
@@ -47,16 +47,20 @@ def run(
 ) -> Summary:
     """Bring every planned cell to its end. Interrupting it loses nothing that had ended."""
     with _alone(store):
-        prepare_data([p.cell for p in planned if not p.incompatible], display)
+        unmade = prepare_data(planned, display)
         planner = Planner(store, store.records())
         steps = [planner.step(p) for p in planned]
-        to_run = [s for s in steps if s.state is State.RUN]
+        to_run = [s for s in steps if s.state is State.RUN and source_of(s.cell) not in unmade]
         ended: dict[Status, int] = {}
         failures: list[str] = []
-        for step in steps:
-            if step.state in _FINAL:
-                _set_aside(step, store)
-                ended[_FINAL[step.state]] = ended.get(_FINAL[step.state], 0) + 1
+        for one, step in zip(planned, steps, strict=True):
+            why = unmade.get(source_of(step.cell)) if step.state is State.RUN else None
+            status = Status.FAILED if why else _FINAL.get(step.state)
+            if status is not None:
+                _set_aside(one, status, why or step.reason, step.key, store)
+                ended[status] = ended.get(status, 0) + 1
+                if why:
+                    failures.append(f"{step.cell.label}: {why}")
         if to_run:
             for status, label in _execute(to_run, store, tracker, display, runner, jobs):
                 ended[status] = ended.get(status, 0) + 1
@@ -65,18 +69,34 @@ def run(
         return Summary(sum(s.state is State.CACHED for s in steps), ended, failures)
 
 
-def prepare_data(cells: Sequence[Cell], display: Display) -> None:
-    """Make or open the packed data of every cell, each dataset once. Data that are missing are left to the plan."""
-    seen: set[Path] = set()
-    for cell in cells:
-        dataset = make_dataset(cell)
-        folder = folder_of(dataset)
-        if folder in seen or not dataset.available():
+def prepare_data(planned: Sequence[PlannedCell], display: Display) -> dict[str, str]:
+    """Make or open the packed data of every cell that can run, each dataset once; returns why data could not be made, by
+    `source_of` their cells. Data that must be brought are left to the plan."""
+    failed: dict[str, str] = {}
+    seen: set[str] = set()
+    for one in planned:
+        source = source_of(one.cell)
+        if one.incompatible or one.spec is None or source in seen:
             continue
-        seen.add(folder)
-        if not (folder / "meta.json").is_file():
-            with display.data(cell.dataset_variant) as progress:
-                prepare(dataset, progress)
+        seen.add(source)
+        try:
+            _prepare(one.cell, display)
+        except registry.BrokenPlugin:
+            continue  # the plan says what is wrong with it
+        except Exception as error:
+            words = error.problems[0].what if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+            failed[source] = f"its data could not be made: {words}"
+            display.console.print(f"{one.cell.dataset_variant}: {failed[source]}", highlight=False, markup=False)
+    return failed
+
+
+def _prepare(cell: Cell, display: Display) -> None:
+    dataset = make_dataset(cell)
+    with registry.blaming("datasets", cell.dataset, "does not say whether it is here"):
+        ready = (folder_of(dataset) / "meta.json").is_file() or not dataset.available()
+    if not ready:
+        with display.data(cell.dataset_variant) as progress:
+            prepare(dataset, progress)
 
 
 def _execute(
@@ -113,18 +133,36 @@ def _execute(
     return out
 
 
-def _set_aside(step: Step, store: Store) -> None:
+def _set_aside(one: PlannedCell, status: Status, reason: str, key: str | None, store: Store) -> None:
     """A record for a cell that cannot run, so that its row says why. What was measured before its data or its plugin went
     away stays."""
     from snn5bench.execute import blank
 
-    status = _FINAL[step.state]
-    record = blank(step.cell, status, step.reason, key=step.key or "0" * 32)
-    old = store.last_of(step.cell)
-    if old is not None and old.status is Status.DONE and status is not Status.INCOMPATIBLE:
+    cell, old = one.cell, store.last_of(one.cell)
+    if old is not None and old.status is Status.DONE and status in (Status.NEEDS_DATA, Status.NOT_INSTALLED):
         return
-    if old is None or (old.status, old.reason) != (record.status, record.reason):
-        store.write(record)
+    if old is None or (old.status, old.reason) != (status, reason):
+        without = one.spec is None
+        store.write(_without_data(cell, status, reason) if without else blank(cell, status, reason, key or "0" * 32))
+
+
+def _without_data(cell: Cell, status: Status, reason: str) -> Record:
+    """A record of a cell whose dataset cannot be loaded: nothing is known of its steps and classes."""
+    return Record(
+        suite=cell.suite,
+        method=cell.method,
+        variant=cell.variant,
+        method_params=cell.method_params,
+        dataset=cell.dataset_variant,
+        dataset_name=cell.dataset,
+        dataset_params=cell.dataset_params,
+        twin=cell.twin,
+        seed=cell.seed,
+        budget={"epochs": cell.epochs, "batch_size": cell.batch_size},
+        key="0" * 32,
+        status=status,
+        reason=reason,
+    )
 
 
 def _note_interrupted(steps: Sequence[Step], store: Store) -> None:
