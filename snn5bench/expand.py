@@ -16,6 +16,7 @@ from snn5bench.cell import Cell, slug
 from snn5bench.contracts.dataset import DatasetSpec
 from snn5bench.contracts.params import Params
 from snn5bench.errors import BenchError, Problem, did_you_mean
+from snn5bench.plain import not_finite
 from snn5bench.record import TwinKind
 from snn5bench.suite import DatasetBlock, MethodBlock, Pairs, Suite
 from snn5bench.yamlfile import YamlFile
@@ -249,6 +250,10 @@ class _Expansion:
         return None if params is None else params.model_dump(mode="json")
 
     def _params(self, schema: type[Params], row: _Variant, stated: dict[str, Any], at: tuple[str | int, ...]) -> Any:
+        for name in not_finite(stated):
+            part = next((p for p in ("params", "grid") if self.file.has((*at, p, name))), "on")
+            self._problem("the value is not a finite number", (*at, part, name), "write a number")
+            return None
         try:
             return schema.model_validate(stated)
         except ValidationError as error:

@@ -34,6 +34,10 @@ class Display:
             disable=not self.console.is_terminal,
         )
 
+    def say(self, text: str) -> None:
+        """One line for people, above whatever bar is shown."""
+        self.console.print(text, markup=False, highlight=False)
+
     @contextmanager
     def data(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """While a dataset is made: yields `progress(done, total)`."""

@@ -37,6 +37,13 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "c-silif": "snn5bench.methods.silif:CSiLIF",
         "dh-lif": "snn5bench.methods.dh_lif:DHLIF",
         "pmsn": "snn5bench.methods.pmsn:PMSN",
+        "dcls": "snn5bench.methods.dcls:DCLS",
+        "asrc": "snn5bench.methods.asrc:ASRC",
+        "rec-delays": "snn5bench.methods.rec_delays:RecDelays",
+        "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
+        "ce-lif": "snn5bench.methods.ce_lif:CELIF",
+        "spikformer": "snn5bench.methods.spikformer:Spikformer",
+        "s4nn": "snn5bench.methods.s4nn:S4NN",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",

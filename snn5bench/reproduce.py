@@ -22,8 +22,8 @@ from snn5bench.store import Store
 from snn5bench.views import emit
 
 VOLATILE = frozenset(
-    "suite train_seconds eval_seconds peak_memory_bytes environment started_at git_commit git_dirty attempts ran_because "
-    "method_version key key_parts energy energy_nj ann_twin_energy_nj".split()
+    "suite train_seconds eval_seconds peak_memory_bytes gpu_share environment started_at git_commit git_dirty attempts "
+    "ran_because method_version key key_parts energy energy_nj ann_twin_energy_nj".split()
 )
 """Fields that may differ between two runs that are the same: times, places, and what is derived from the counts."""
 

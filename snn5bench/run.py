@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Literal, NamedTuple
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from math import inf
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from snn5bench import registry
 from snn5bench.cell import Cell
-from snn5bench.data.cache import folder_of, prepare
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
-from snn5bench.plan import Planner, State, Step, make_dataset, source_of
+from snn5bench.making import prepare_data
+from snn5bench.plan import Planner, State, Step, source_of
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
 from snn5bench.store import Store
+from snn5bench.suite import Limits
 from snn5bench.tracking import Tracker
 
-RunnerName = Literal["serial", "processes"]
+if TYPE_CHECKING:
+    from snn5bench.execute import Outcome
+    from snn5bench.runners.serial import Done
+
+RunnerName = Literal["serial", "processes", "ray"]
+
+LOCK_S = 3.0
+"""How long a run waits for another one of its suite: one whose DVC was killed needs a second to notice."""
+
+RETRY_S = 5.0
+"""Between two tries to write a record."""
+
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY})
+"""What can stop a write and pass by itself, or with a user's help, while the record is held in memory."""
+
+_log = logging.getLogger(__name__)
 
 _FINAL = {
     State.INCOMPATIBLE: Status.INCOMPATIBLE,
@@ -44,11 +64,16 @@ def run(
     display: Display,
     runner: RunnerName = "processes",
     jobs: int = 1,
+    gpus: float = 0.0,
+    limits: Limits | None = None,
 ) -> Summary:
-    """Bring every planned cell to its end. Interrupting it loses nothing that had ended."""
+    """Bring every planned cell to its end. Interrupting it loses nothing that had ended. `gpus` is what a cell on a Ray
+    cluster asks for where no record tells."""
+    limits = limits or Limits()
     with _alone(store):
         unmade = prepare_data(planned, display)
-        planner = Planner(store, store.records())
+        records = store.records()
+        planner = Planner(store, records)
         steps = [planner.step(p) for p in planned]
         to_run = [s for s in steps if s.state is State.RUN and source_of(s.cell) not in unmade]
         ended: dict[Status, int] = {}
@@ -62,48 +87,53 @@ def run(
                 if why:
                     failures.append(f"{step.cell.label}: {why}")
         if to_run:
-            for status, label in _execute(to_run, store, tracker, display, runner, jobs):
+            over = _runner(runner, jobs, records, gpus, to_run, display, limits)
+            for status, label in _execute(to_run, store, tracker, display, over, limits):
                 ended[status] = ended.get(status, 0) + 1
                 if status is Status.FAILED:
                     failures.append(label)
         return Summary(sum(s.state is State.CACHED for s in steps), ended, failures)
 
 
-def prepare_data(planned: Sequence[PlannedCell], display: Display) -> dict[str, str]:
-    """Make or open the packed data of every cell that can run, each dataset once; returns why data could not be made, by
-    `source_of` their cells. Data that must be brought are left to the plan."""
-    failed: dict[str, str] = {}
-    seen: set[str] = set()
-    for one in planned:
-        source = source_of(one.cell)
-        if one.incompatible or one.spec is None or source in seen:
-            continue
-        seen.add(source)
-        try:
-            _prepare(one.cell, display)
-        except registry.BrokenPlugin:
-            continue  # the plan says what is wrong with it
-        except Exception as error:
-            words = error.problems[0].what if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-            failed[source] = f"its data could not be made: {words}"
-            display.console.print(f"{one.cell.dataset_variant}: {failed[source]}", highlight=False, markup=False)
-    return failed
+Over = Callable[[list[Cell], "Done"], None]
 
 
-def _prepare(cell: Cell, display: Display) -> None:
-    dataset = make_dataset(cell)
-    with registry.blaming("datasets", cell.dataset, "does not say whether it is here"):
-        ready = (folder_of(dataset) / "meta.json").is_file() or not dataset.available()
-    if not ready:
-        with display.data(cell.dataset_variant) as progress:
-            prepare(dataset, progress)
+def _runner(
+    name: RunnerName,
+    jobs: int,
+    records: Sequence[Record],
+    gpus: float,
+    steps: Sequence[Step],
+    display: Display,
+    limits: Limits,
+) -> Over:
+    """What brings cells to their end; a runner that is not chosen is not imported."""
+    if name != "processes" and limits.stop_cells:
+        _log.warning("limits: only --runner processes stops a cell; cell_minutes and cell_memory_gib are not held")
+    if name == "ray":
+        from snn5bench.runners import cluster
+        from snn5bench.runners.needs import History
+
+        history = History(records, gpus)
+        minutes = {step.cell: inf if step.minutes is None else step.minutes for step in steps}
+
+        def over(cells: list[Cell], done: Done) -> None:
+            longest_first = sorted(cells, key=lambda cell: -minutes[cell])
+            cluster.run(longest_first, done, history, jobs, display.say)
+
+        return over
+    if name == "serial" or (not limits.stop_cells and (jobs == 1 or len(steps) == 1)):
+        from snn5bench.runners import serial
+
+        return serial.run
+    from snn5bench.runners import processes
+
+    return lambda cells, done: processes.run(cells, done, jobs, limits)
 
 
 def _execute(
-    steps: Sequence[Step], store: Store, tracker: Tracker, display: Display, runner: RunnerName, jobs: int
+    steps: Sequence[Step], store: Store, tracker: Tracker, display: Display, over: Over, limits: Limits
 ) -> list[tuple[Status, str]]:
-    import snn5bench.runners.processes
-    import snn5bench.runners.serial
     from snn5bench.measure.estimate import fill
 
     by_cell = {step.cell: step for step in steps}
@@ -111,22 +141,19 @@ def _execute(
     flying = dict.fromkeys(by_cell)
     with display.cells(len(steps)) as advance:
 
-        def done(cell: Cell, outcome: snn5bench.execute.Outcome) -> None:
+        def done(cell: Cell, outcome: Outcome) -> None:
             record, step = outcome.record, by_cell[cell]
             record.ran_because = step.because
             record.key = record.key or step.key or "0" * 32
             fill(record)
-            store.write(record, outcome.arrays)
+            _keep(outcome, store, limits.write_minutes * 60)
             flying.pop(cell)
             tracker.log(cell, record)
             out.append((record.status, f"{cell.label}: {record.reason}"))
             advance(cell.label, record)
 
         try:
-            if runner == "serial" or jobs == 1 or len(steps) == 1:
-                snn5bench.runners.serial.run(list(by_cell), done)
-            else:
-                snn5bench.runners.processes.run(list(by_cell), done, jobs)
+            over(list(by_cell), done)
         except KeyboardInterrupt:
             _note_interrupted([by_cell[cell] for cell in flying], store)
             raise
@@ -175,13 +202,32 @@ def _note_interrupted(steps: Sequence[Step], store: Store) -> None:
             )
 
 
+def _keep(outcome: Outcome, store: Store, patience_s: float) -> None:
+    """Write a record; while the disk is full or the share is gone, hold it and try again, for `patience_s`."""
+    until = time.monotonic() + patience_s
+    said = False
+    while True:
+        try:
+            store.write(outcome.record, outcome.arrays)
+        except BenchError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in _PASSING or time.monotonic() > until:
+                raise
+            if not said:
+                said = True
+                _log.warning("%s\n    trying again for %.0f minutes", error, patience_s / 60)
+            time.sleep(min(RETRY_S, patience_s))
+        else:
+            return
+
+
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
-    """Holds the suite's lock; a second run of the same suite is told who has it."""
-    store.folder.mkdir(parents=True, exist_ok=True)
+    """Holds the suite's lock, with what killed runs left swept away; a second run of the same suite is told who has it."""
     holder = store.folder / ".lock.pid"
-    lock = FileLock(store.folder / ".lock", timeout=0)
+    lock = FileLock(store.folder / ".lock", timeout=LOCK_S)
     try:
+        store.folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         who = holder.read_text().strip() if holder.is_file() else "unknown"
@@ -190,12 +236,27 @@ def _alone(store: Store) -> Iterator[None]:
             where=str(store.folder),
             do="wait for it, or stop it; whatever it finishes is kept",
         ) from None
+    except OSError as error:
+        raise _unwritable(error, store) from error
     try:
-        holder.write_text(str(os.getpid()))
+        try:
+            store.sweep()
+            holder.write_text(f"{os.getpid()} on {platform.node()}")
+        except OSError as error:
+            raise _unwritable(error, store) from error
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _unwritable(error: OSError, store: Store) -> BenchError:
+    return BenchError(
+        f"the results folder cannot be written: {error.strerror or error}",
+        where=str(error.filename or store.folder),
+        do="mend its permissions, free the disk, or give another folder with --results",
+    )
 
 
 def records_of(planned: Sequence[PlannedCell], store: Store) -> list[Record]:

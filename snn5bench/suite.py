@@ -92,6 +92,22 @@ class Incompatible(Block):
     """Printed by the plan and in the row."""
 
 
+class Limits(Block):
+    """What a cell may take before it is stopped and recorded as `failed`. Not part of a key: a limit moves no number."""
+
+    cell_minutes: float | None = Field(None, gt=0)
+    """Wall minutes of one cell; without it a cell may run for ever."""
+    cell_memory_gib: float | None = Field(None, gt=0)
+    """GiB of memory that one cell's process and its children may hold, beyond files they read."""
+    write_minutes: float = Field(10, ge=0)
+    """How long a record that cannot be written (disk full, share gone) is held and tried again before the run stops."""
+
+    @property
+    def stop_cells(self) -> bool:
+        """Whether a cell may have to be stopped, which needs a process of its own."""
+        return self.cell_minutes is not None or self.cell_memory_gib is not None
+
+
 class Suite(Block):
     """One file of `suites/`."""
 
@@ -103,6 +119,8 @@ class Suite(Block):
     """Seeds; each method gets the same streams from the same seed."""
     budget: BudgetBlock = BudgetBlock()
     """The budget where nothing narrower says otherwise."""
+    limits: Limits = Limits()
+    """What a cell may take."""
     baseline: str | None = None
     """Name or label of the method that others are read against; the first one by default."""
     record_peeking: bool = False

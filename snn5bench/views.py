@@ -14,7 +14,8 @@ from rich.table import Table
 from snn5bench import registry
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought
-from snn5bench.data.cache import folder_of, meta_of
+from snn5bench.data.cache import folder_of
+from snn5bench.data.stored import meta_of
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
 from snn5bench.plan import State, Step, make_dataset, source_of, total_minutes

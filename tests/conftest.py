@@ -112,12 +112,28 @@ TINY_METHOD = """
 
             time.sleep(self.params.scale)
             return super().build(data)
+
+
+    class Waits(Tiny):
+        name = "waits"
+
+        class Params(MethodParams):
+            gate: str
+            '''A file; the cell goes on once it is gone.'''
+
+        def build(self, data):
+            import time
+            from pathlib import Path
+
+            while Path(self.params.gate).exists():
+                time.sleep(0.05)
+            return super().build(data)
 """
-"""Source of a plugin's module with four methods, each of which ends in its own way."""
+"""Source of a plugin's module with five methods, each of which ends in its own way."""
 
 
 @pytest.fixture
 def tiny_plugin(install_plugin: InstallPlugin) -> Path:
-    """The package `acme` with the methods `acme/tiny`, `acme/crashes`, `acme/dies` and `acme/slow`."""
-    names = {"tiny": "Tiny", "crashes": "Crashes", "dies": "Dies", "slow": "Slow"}
+    """The package `acme` with the methods `acme/tiny`, `acme/crashes`, `acme/dies`, `acme/slow` and `acme/waits`."""
+    names = {"tiny": "Tiny", "crashes": "Crashes", "dies": "Dies", "slow": "Slow", "waits": "Waits"}
     return install_plugin("acme", {"tiny": TINY_METHOD}, methods={k: f"acme.tiny:{v}" for k, v in names.items()})

@@ -10,13 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
 from snn5bench.cell import Cell
 from snn5bench.errors import BenchError
 from snn5bench.expand import read
-from snn5bench.orphans import EVERY_S
 from snn5bench.plan import Planner, State
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
@@ -26,6 +26,8 @@ from snn5bench.store import Store, read_record
 from snn5bench.tracking import MlflowTracker, NoTracker
 
 ROOT = Path(__file__).parents[1]
+
+PATIENCE_S = 600
 
 SUITE = """\
 seeds: [0, 1]
@@ -104,32 +106,40 @@ def test_a_cell_that_kills_its_worker_is_found_and_the_others_are_not_blamed(sui
 
 def test_killed_at_once_and_run_again(suite, tmp_path):
     """kill -9 of the driver while cells run: what had ended is kept, nothing is half-written, the rest runs."""
-    path, results = suite("acme/tiny, {name: acme/slow, params: {scale: 0.4}}"), tmp_path / "results"
+    gate = tmp_path / "gate"
+    gate.touch()
+    path, results = suite(f"acme/tiny, {{name: acme/waits, params: {{gate: {gate}}}}}"), tmp_path / "results"
     command = [sys.executable, "-m", "snn5bench", "run", str(path), "--results", str(results), "--no-track", "-j", "2"]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT)])}
     driver = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path)
     cells = results / "tiny" / "cells"
-    deadline = time.monotonic() + 120
-    while len(list(cells.glob("*.json"))) < 3 and time.monotonic() < deadline and driver.poll() is None:
+    deadline = time.monotonic() + PATIENCE_S
+    while len(list(cells.glob("*.json"))) < 6 and time.monotonic() < deadline and driver.poll() is None:
         time.sleep(0.02)
-    workers = subprocess.run(
-        ["pgrep", "-P", str(driver.pid)], capture_output=True, text=True, check=False
-    ).stdout.split()
+    workers = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     kept = {p.name: p.read_bytes() for p in cells.glob("*.json")}
-    assert len(kept) >= 3
+    assert len(kept) == 6
     for name in kept:
         assert read_record(cells / name).status is Status.DONE
+    assert len(workers) == 4, "two workers, each with its guard"
+    deadline = time.monotonic() + PATIENCE_S
+    while any(map(_lives, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_lives, workers)), "its workers ended with it, though both were in a cell that never ends"
+    gate.unlink()
     summary, store, planned = go(path, results)
-    assert summary.cached >= len(kept)
-    assert len(store.records()) == len(planned)
+    assert summary.cached == 6
+    assert len(store.records()) == len(planned) == 8
     assert all((cells / name).read_bytes() == text for name, text in kept.items())
-    assert workers
-    deadline = time.monotonic() + 10 * EVERY_S
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "its workers ended with it"
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_an_edited_helper_runs_again_and_says_why(suite, tmp_path, tiny_plugin):
@@ -188,6 +198,9 @@ def test_each_cell_is_an_mlflow_run(suite, tmp_path, monkeypatch):
     assert logged.data.tags["key"] == one.key
     curve = client.get_metric_history(logged.info.run_id, "epoch_val_accuracy")
     assert [point.value for point in curve] == [point.val_accuracy for point in one.curve]
+    assert (logged.inputs.dataset_inputs[0].dataset.name, logged.info.status) == ("pulse-order", "FINISHED")
+    kept = client.download_artifacts(logged.info.run_id, "record.json", str(tmp_path))
+    assert Path(kept).is_relative_to(tmp_path) and read_record(Path(kept)) == one
 
 
 def test_reading_only_results_is_a_message(suite, tmp_path):

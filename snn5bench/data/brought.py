@@ -142,10 +142,21 @@ def whole(path: Path) -> Path:
     return path
 
 
+MOST_BYTES = 1 << 28
+"""Of a file that is read as a whole; the largest that are published so have 160 MB."""
+
+
+def content(path: Path) -> bytes:
+    """All bytes of a file."""
+    if (size := whole(path).stat().st_size) > MOST_BYTES:
+        raise BenchError(f"has {size:,} bytes, expected at most {MOST_BYTES:,}", where=str(path), do="get it again")
+    return path.read_bytes()
+
+
 def text_of(path: Path) -> str:
     """The text of a file in UTF-8."""
     with decoding(path, "is no text in UTF-8"):
-        return whole(path).read_text(encoding="utf-8")
+        return content(path).decode()
 
 
 @contextmanager

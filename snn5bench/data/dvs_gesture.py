@@ -178,8 +178,8 @@ def _labels_of(trial: str) -> str:
 def read_labels(path: Path) -> list[tuple[int, int, int]]:
     """Class 0..10, start and end in microseconds, of each gesture of a recording."""
     rows: list[tuple[int, int, int]] = []
-    with decoding(path, "is no list of labels"), whole(path).open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
+    with decoding(path, "is no list of labels"):
+        for number, row in enumerate(csv.DictReader(text_of(path).splitlines()), start=2):
             try:
                 label, start, end = (int(row[key]) for key in ("class", "startTime_usec", "endTime_usec"))
             except (KeyError, TypeError, ValueError) as error:

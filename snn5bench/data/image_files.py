@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snn5bench.data.brought import decoding, whole
+from snn5bench.data.brought import MOST_BYTES, content, decoding, whole
 from snn5bench.errors import BenchError
 
 MOST_UNPACKED = 64
@@ -22,7 +22,7 @@ MOST_UNPACKED = 64
 def read_idx(path: Path) -> np.ndarray:
     """uint8 array of any shape from an IDX file, plain or gzipped. Raises `BenchError` where it is not whole."""
     with decoding(path, "cannot be unpacked"):
-        raw = _unpacked(whole(path)) if path.suffix == ".gz" else whole(path).read_bytes()
+        raw = _unpacked(whole(path)) if path.suffix == ".gz" else content(path)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
         raise BenchError(
             f"starts with {raw[:4]!r}, expected an IDX header of bytes", where=str(path), do="get it again"
@@ -30,21 +30,21 @@ def read_idx(path: Path) -> np.ndarray:
     if len(raw) < 4 + 4 * raw[3] or not 1 <= raw[3] <= 4:
         raise BenchError(f"has a header of {raw[3]} axes that is not whole", where=str(path), do="get it again")
     shape = np.frombuffer(raw, ">u4", raw[3], 4).tolist()
-    content = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
-    if len(content) != math.prod(shape):
+    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
+    if len(values) != math.prod(shape):
         raise BenchError(
-            f"announces {math.prod(shape)} bytes and has {len(content)}", where=str(path), do="get it again"
+            f"announces {math.prod(shape)} bytes and has {len(values)}", where=str(path), do="get it again"
         )
-    return content.reshape(shape)
+    return values.reshape(shape)
 
 
 def _unpacked(path: Path) -> bytes:
     """The content of a `.gz`; no more than a file of pictures of its size could hold."""
-    most = MOST_UNPACKED * path.stat().st_size
+    most = min(MOST_BYTES, MOST_UNPACKED * path.stat().st_size)
     with gzip.open(path) as file:
         raw = file.read(most + 1)
     if len(raw) > most:
-        raise ValueError(f"it would unpack to more than {MOST_UNPACKED} times its size")
+        raise ValueError(f"it would unpack to more than {most:,} bytes")
     return raw
 
 
@@ -94,7 +94,7 @@ def _refuse_growth(raw: bytes) -> None:
 def read_cifar(path: Path, label_key: str) -> tuple[np.ndarray, np.ndarray]:
     """Pixels uint8 [n, 3, 32, 32] and labels int64 [n] of one batch; `label_key` is `labels` or `fine_labels`."""
     with decoding(path, "is no whole batch of CIFAR's Python version"):
-        raw = whole(path).read_bytes()
+        raw = content(path)
         _refuse_growth(raw)
         batch = _Plain(io.BytesIO(raw), encoding="bytes").load()
         pixels, labels = batch[b"data"], batch[label_key.encode()]

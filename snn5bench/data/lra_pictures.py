@@ -13,7 +13,7 @@ from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
-from snn5bench.data.brought import Brought, Finding, decoding, there, whole
+from snn5bench.data.brought import Brought, Finding, content, decoding, there
 from snn5bench.data.image_files import read_grey
 from snn5bench.data.leaks import Unleaked
 from snn5bench.data.pictures import Cifar10
@@ -182,7 +182,7 @@ class LraPathfinder(Brought):
 
 def read_metadata(path: Path) -> list[tuple[str, int]]:
     """Place and label of each picture of one `metadata/<b>.npy`, whether it is an array or lines of text."""
-    raw = whole(path).read_bytes()
+    raw = content(path)
     if raw.startswith(b"\x93NUMPY"):
         with decoding(path, "is no whole array"):
             table = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)

@@ -43,7 +43,7 @@ class PMSN(NeuronMethod):
         """Parameters of PMSN."""
 
         lr: float = Field(0.02, gt=0, le=10)
-        """Learning rate of Adam; the best of 0.005, 0.01 and 0.02 on the validation splits of delayed-cue and pulse-order."""
+        """Learning rate of Adam; of 0.005, 0.01 and 0.02 the best on the validation split of delayed-cue."""
 
     params: Params
 
