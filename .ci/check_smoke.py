@@ -9,6 +9,7 @@ import pandas as pd
 
 from snn5bench.expand import read
 from snn5bench.record import Status
+from snn5bench.report.html import named
 from snn5bench.store import Store
 
 _, planned = read(Path("suites/smoke.yaml"))
@@ -28,7 +29,11 @@ table = pd.read_csv("results/smoke/leaderboard.csv")
 rows = {(p.cell.dataset_variant, p.cell.variant) for p in planned}
 if set(zip(table.dataset, table.method, strict=True)) != rows:
     wrong.append("the rows of leaderboard.csv are not those of the suite")
-for name in ("leaderboard.md", "leaderboard.html"):
+for name in ("leaderboard.md", "leaderboard.json", "leaderboard.html"):
     if not Path("results/smoke", name).is_file():
         wrong.append(f"{name} is missing")
+front = Path("results/index.html").read_text(encoding="utf-8")
+for dataset, variant in sorted(rows):
+    if f'href="smoke/leaderboard.html#{named("row", f"{variant}@{dataset}")}"' not in front:
+        wrong.append(f"index.html does not lead to {variant} on {dataset}")
 sys.exit("\n".join(wrong) or 0)

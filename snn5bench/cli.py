@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -39,23 +40,30 @@ SUITES, RESULTS = Path("suites"), Path("results")
 
 
 def main() -> None:
-    """Entry point: a user's mistake is a message and exit code 2, never a traceback. A stage of DVC ends with its DVC,
-    even when that one was killed, so that the next `dvc repro` finds the suite free."""
+    """Entry point: a user's mistake, or their machine's, is a message and exit code 2, never a traceback. A stage of DVC
+    ends with its DVC, even when that one was killed, so that the next `dvc repro` finds the suite free."""
     if "DVC_STAGE" in os.environ:
         end_with(os.getppid())
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except BenchError as error:
-        typer.echo(
-            f"snn5bench: {error}" if len(error.problems) == 1 else f"snn5bench: {len(error.problems)} mistakes",
-            err=True,
-        )
-        for problem in error.problems if len(error.problems) > 1 else ():
-            typer.echo(f"  {problem}", err=True)
-        sys.exit(ExitCode.USER_ERROR)
+        _refuse(error)
+    except OSError as error:
+        place = ", ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        _refuse(BenchError(f"{error.strerror or error}", place, "mend the path, its permissions or the disk"))
     except KeyboardInterrupt:
         typer.echo("snn5bench: interrupted; every cell that had ended is kept, run again to go on", err=True)
         sys.exit(130)
+
+
+def _refuse(error: BenchError) -> NoReturn:
+    several = len(error.problems) > 1
+    typer.echo(f"snn5bench: {len(error.problems)} mistakes" if several else f"snn5bench: {error}", err=True)
+    for problem in error.problems if several else ():
+        typer.echo(f"  {problem}", err=True)
+    sys.exit(ExitCode.USER_ERROR)
 
 
 def _console() -> Console:
@@ -97,7 +105,10 @@ def plan(
 def run(
     suite: SuiteArg,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")] = 0,
-    runner: Annotated[str, typer.Option("--runner", help="serial or processes.")] = "processes",
+    runner: Annotated[str, typer.Option("--runner", help="serial, processes or ray.")] = "processes",
+    gpus: Annotated[
+        float, typer.Option("--gpus", min=0, help="With ray: GPUs of a cell, like 0.25, where no record tells.")
+    ] = 0,
     only: Only = None,
     seeds: Seeds = None,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log each cell to MLflow.")] = True,
@@ -111,12 +122,12 @@ def run(
     from snn5bench.progress import Display
     from snn5bench.tracking import MlflowTracker, NoTracker
 
-    if runner not in ("serial", "processes"):
-        raise BenchError(f"no runner is called '{runner}'", "--runner", did_you_mean(runner, ["serial", "processes"]))
+    if runner not in (known := ("serial", "processes", "ray")):
+        raise BenchError(f"no runner is called '{runner}'", "--runner", did_you_mean(runner, known))
     loaded, planned, store = _load(suite, suites, results, only, seeds)
     console = _console()
     tracker = MlflowTracker(loaded.name) if track else NoTracker()
-    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), loaded.limits)  # type: ignore[arg-type]
+    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), gpus, loaded.limits)  # type: ignore[arg-type]
     views.print_summary(loaded.name, summary, console)
 
 
@@ -130,7 +141,7 @@ def report(
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Write leaderboard.md, leaderboard.csv and leaderboard.html from stored records alone, and print the table."""
+    """Write leaderboard.md, .csv, .json and .html from stored records alone, and print the table."""
     from snn5bench import publish
 
     loaded, planned, store = _load(suite, suites, results)
@@ -139,7 +150,7 @@ def report(
 
 @app.command()
 def index(suites: SuitesDir = SUITES, results: ResultsDir = RESULTS) -> None:
-    """Write results/index.html over the leaderboards of all suites that have records."""
+    """Write results/index.html over the leaderboards of all suites, from results/*/leaderboard.json alone."""
     from snn5bench import publish
 
     publish.front_page(suites, results, _console())
@@ -330,6 +341,22 @@ def data_probe(
     shelf.probe(name, settings or [], seeds, _console(), as_json)
 
 
+@data_app.command("probes")
+def data_probes(
+    suite: SuiteArg,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="Seeds of the trained probes.")] = "0",
+    suites: SuitesDir = SUITES,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Probe every dataset of a suite that is here, and write results/SUITE/probes.json, which the front page shows."""
+    from snn5bench import shelf
+    from snn5bench.plan import make_dataset
+
+    loaded, planned, _ = _load(suite, suites, results)
+    named = {p.cell.dataset_variant: make_dataset(p.cell) for p in planned}
+    shelf.probes(named, seeds, results / loaded.name / "probes.json", _console())
+
+
 @data_app.command("prepare")
 def data_prepare(
     suite: SuiteArg,
@@ -341,13 +368,13 @@ def data_prepare(
 ) -> None:
     """Make the data of a suite, and write their fingerprints."""
     from snn5bench import views
+    from snn5bench.making import prepare_data
     from snn5bench.progress import Display
-    from snn5bench.run import prepare_data
 
     _, planned, _ = _load(suite, suites, results)
-    prepare_data([p.cell for p in planned], Display(_console()))
+    failed = prepare_data(planned, Display(_console()))
     if manifest is not None:
-        views.write_manifest(planned, manifest)
+        views.write_manifest(planned, manifest, failed)
 
 
 def _cores() -> int:

@@ -27,9 +27,9 @@ class Problem:
     do: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        remedy = f"\n    -> {self.do}" if self.do else ""
-        return f"{place}{self.what}{remedy}"
+        place = f"{printable(self.where)}: " if self.where else ""
+        remedy = f"\n    -> {printable(self.do)}" if self.do else ""
+        return f"{place}{printable(self.what)}{remedy}"
 
 
 class BenchError(Exception):
@@ -38,6 +38,11 @@ class BenchError(Exception):
     def __init__(self, what: str | Sequence[Problem], where: str = "", do: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(what, where, do),) if isinstance(what, str) else tuple(what)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, hide or choke on written out; files quote themselves in their errors."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

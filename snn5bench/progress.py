@@ -34,6 +34,10 @@ class Display:
             disable=not self.console.is_terminal,
         )
 
+    def say(self, text: str) -> None:
+        """One line for people, above whatever bar is shown."""
+        self.console.print(text, markup=False, highlight=False)
+
     @contextmanager
     def data(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """While a dataset is made: yields `progress(done, total)`."""
@@ -77,7 +81,8 @@ class Display:
 
 
 def _left(elapsed: float, done: int, total: int) -> str:
-    if not done:
+    """In words; unknown for the first fiftieth, which also pays for imports and for reading the source."""
+    if 50 * done < total or not done:
         return "time left unknown"
     seconds = elapsed / done * (total - done)
     return f"about {seconds / 60:.1f} min left" if seconds > 90 else f"about {seconds:.0f} s left"

@@ -13,14 +13,13 @@ from snn5bench.claims import Claim, beside
 from snn5bench.claims import read as read_claims
 from snn5bench.data.probe import WHAT
 from snn5bench.errors import BenchError
-from snn5bench.expand import PlannedCell, read
-from snn5bench.plan import make_dataset
+from snn5bench.expand import PlannedCell
 from snn5bench.record import Record
-from snn5bench.report import index, terminal, write
-from snn5bench.report.across import DataKey, Probe, Probed
+from snn5bench.report import index, stored, terminal, write
+from snn5bench.report.across import DataKey, Probe, Probed, data_key
 from snn5bench.report.build import build_table, text_of
 from snn5bench.report.table import Claimed, Estimate, Table
-from snn5bench.shelf import probed
+from snn5bench.shelf import read_probes
 from snn5bench.store import Store
 from snn5bench.suite import Suite
 
@@ -38,7 +37,7 @@ def table_of(suite: Suite, planned: Sequence[PlannedCell], store: Store) -> Tabl
     claims = {
         row: [claimed(claim, suite.name, records, correct) for claim in told] for row, told in beside(ledger).items()
     }
-    return build_table(records, correct, claims=claims, files=files, suite=suite.name)
+    return build_table(records, correct, claims=claims, files=files, suite=suite.name, description=suite.description)
 
 
 def claimed(claim: Claim, suite: str, records: Sequence[Record], correct: Mapping[str, np.ndarray]) -> Claimed:
@@ -65,7 +64,7 @@ def claimed(claim: Claim, suite: str, records: Sequence[Record], correct: Mappin
 def leaderboard(
     suite: Suite, planned: Sequence[PlannedCell], store: Store, console: Console, figures: Path | None, as_json: bool
 ) -> None:
-    """Write leaderboard.md, .csv and .html beside the cells, and print the table."""
+    """Write leaderboard.md, .csv, .json and .html beside the cells, and print the table."""
     table = table_of(suite, planned, store)
     paths = write.write(table, store.folder)
     if figures is not None:
@@ -81,23 +80,30 @@ def leaderboard(
 
 
 def front_page(suites: Path, results: Path, console: Console) -> None:
-    """Write `results/index.html` over all suites that have records."""
+    """Write `results/index.html` over the suites that have a leaderboard. It rests on those leaderboards and probes alone,
+    since they are in git and the records are not: who has run one suite does not lose the others."""
     tables: list[Table] = []
+    unread: list[str] = []
     probes: dict[DataKey, Probe] = {}
     for path in sorted(suites.glob("*.yaml")):
-        store = Store(results, path.stem)
-        if store.cells.is_dir() and any(store.cells.glob("*.json")):
-            suite, planned = read(path)
-            tables.append(table_of(suite, planned, store))
-            probes |= probes_of(planned)
-    page = write.replace(results / "index.html", index.render(tables, probes))
+        folder = results / path.stem
+        if not (folder / "leaderboard.json").is_file():
+            continue
+        try:
+            table = stored.read((folder / "leaderboard.json").read_text(encoding="utf-8"))
+        except ValueError:
+            unread.append(path.stem)
+            continue
+        tables.append(table)
+        probes |= probes_of(table, folder / "probes.json")
+    page = write.replace(results / "index.html", index.render(tables, probes, unread))
     console.print(f"wrote {page}", highlight=False, markup=False)
 
 
-def probes_of(planned: Sequence[PlannedCell]) -> dict[DataKey, Probe]:
-    """The stored probe of each dataset that has one."""
-    cells = {(plan.cell.dataset, text_of(plan.cell.dataset_params)): plan.cell for plan in planned}
-    found = {key: probed(make_dataset(cell)) for key, cell in cells.items()}
+def probes_of(table: Table, path: Path) -> dict[DataKey, Probe]:
+    """The probes in the file, of those datasets that hold the very samples that the table's rows were fed."""
+    fed = {data_key(row): row.setup.fingerprints.values() for row in table.rows}
+    found = {(probe.dataset, text_of(probe.params)): probe for probe in read_probes(path)}
     return {
         key: Probe(
             probe.chance,
@@ -111,5 +117,5 @@ def probes_of(planned: Sequence[PlannedCell]) -> dict[DataKey, Probe]:
             ],
         )
         for key, probe in found.items()
-        if probe is not None
+        if probe.fingerprint in fed.get(key, ())
     }

@@ -186,6 +186,8 @@ class Record(BaseModel):
     train_steps: int | None = None
     eval_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    gpu_share: float | None = None
+    """Largest share of one GPU's memory that the cell held; None where it used no GPU."""
     attempts: int = 1
     environment: Environment | None = None
     started_at: str = ""

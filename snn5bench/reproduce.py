@@ -22,8 +22,8 @@ from snn5bench.store import Store
 from snn5bench.views import emit
 
 VOLATILE = frozenset(
-    "suite train_seconds eval_seconds peak_memory_bytes environment started_at git_commit git_dirty attempts ran_because "
-    "method_version key key_parts energy energy_nj ann_twin_energy_nj".split()
+    "suite train_seconds eval_seconds peak_memory_bytes gpu_share environment started_at git_commit git_dirty attempts "
+    "ran_because method_version key key_parts energy energy_nj ann_twin_energy_nj".split()
 )
 """Fields that may differ between two runs that are the same: times, places, and what is derived from the counts."""
 
@@ -51,10 +51,13 @@ def reproduce_row(
     row: str, planned: Sequence[PlannedCell], store: Store, jobs: int, console: Console, as_json: bool
 ) -> ExitCode:
     """Run every cell of `row` (its twins too) in fresh processes and compare with the stored records."""
-    cells = [p.cell for p in planned if f"{p.cell.variant}@{p.cell.dataset_variant}" == row]
-    if not cells:
+    members = [p for p in planned if f"{p.cell.variant}@{p.cell.dataset_variant}" == row]
+    if not members:
         known = sorted({f"{p.cell.variant}@{p.cell.dataset_variant}" for p in planned})
         raise BenchError(f"no row is called '{row}'", "ROW", did_you_mean(row, known))
+    if absent := members[0].absent:
+        raise BenchError(f"it cannot be run again here: {absent}", row, "install the package, or mend it")
+    cells = [p.cell for p in members]
     stored = {cell: record for cell in cells if (record := store.last_of(cell)) and record.status is Status.DONE}
     if not stored:
         raise BenchError(f"'{row}' has no finished record to compare with", str(store.cells), "run the suite first")

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from snn5bench import registry
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought, Finding
-from snn5bench.data.cache import folder_of, meta_of
+from snn5bench.data.cache import folder_of
 from snn5bench.data.probe import WHAT, Probe
+from snn5bench.data.stored import meta_of
 from snn5bench.errors import BenchError, ExitCode, Problem
+from snn5bench.plain import not_finite
 from snn5bench.views import emit
 
 
@@ -40,8 +44,10 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             params[key] = json.loads(value)
         except json.JSONDecodeError:
             params[key] = value
+    if odd := not_finite(params):
+        raise BenchError("the value is not a finite number", f"--set {odd[0]}", "write a number")
     try:
-        return cls(cls.Params.model_validate(params))
+        checked = cls.Params.model_validate(params)
     except ValidationError as error:
         known = ", ".join(cls.Params.model_fields)
         raise BenchError(
@@ -50,6 +56,8 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
                 for e in error.errors()
             ]
         ) from error
+    with registry.blaming("datasets", name, "cannot be set up"):
+        return cls(checked)
 
 
 def get(name: str, console: Console) -> None:
@@ -74,11 +82,18 @@ def check(names: Sequence[str], settings: Sequence[str], console: Console, as_js
 
     rows: list[dict[str, str]] = []
     for name in names or registry.entries("datasets"):
-        dataset = make(name, settings)
+        try:
+            dataset = make(name, settings)
+        except registry.BrokenPlugin as broken:
+            if names:
+                raise
+            first = broken.problems[0]
+            rows.append({"dataset": name, **Finding(first.where, first.what, "a dataset that loads")._asdict()})
+            continue
         found: list[Finding] = []
         if isinstance(dataset, Brought) and (names or dataset.folder().is_dir()):
             found += dataset.check()
-        if meta_of(dataset) is not None:
+        if (folder_of(dataset) / "meta.json").exists():
             found.append(check_packed(folder_of(dataset)))
         elif names and not isinstance(dataset, Brought):
             found.append(Finding(str(folder_of(dataset)), "", "not packed yet: nothing to check"))
@@ -119,25 +134,58 @@ def path(name: str, settings: Sequence[str], console: Console, as_json: bool) ->
     _say(console, f"packed:        {row['packed']}{'' if row['is_packed'] else ' (not yet)'}")
 
 
-def probed(dataset: Dataset) -> Probe | None:
-    """What was last measured of the packed data as they are, over whichever seeds; None where nothing was."""
-    meta, file = meta_of(dataset), folder_of(dataset) / "probe.json"
-    if meta is None or not file.is_file():
-        return None
-    found = Probe.model_validate_json(file.read_bytes())
-    return found if found.fingerprint == meta.fingerprint else None
+def read_probes(path: Path) -> list[Probe]:
+    """The probes that `data probes` wrote; none where there is no such file, or one of another version."""
+    try:
+        return [Probe.model_validate(found) for found in json.loads(path.read_text(encoding="utf-8")).values()]
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def probes(named: Mapping[str, Dataset], seeds: str, path: Path, console: Console) -> None:
+    """Measure (or read) the probe of each dataset that is here, and write them into one file, for the front page. Those of
+    datasets that are not here stay as they are."""
+    from snn5bench.data.probe import probe as measure
+
+    found = {
+        name: probe
+        for name, dataset in named.items()
+        for probe in read_probes(path)
+        if (probe.dataset, probe.params) == (dataset.name, dataset.params.model_dump(mode="json"))
+    }
+    for name, dataset in named.items():
+        verdict = dataset.available()
+        if not verdict:
+            _say(console, f"{name}: not here: {verdict.reason}")
+            continue
+        with console.status(f"{name}: packing the data") as status:
+            found[name] = measure(dataset, _numbers(seeds), partial(_told, status, name))
+        _say(console, f"{name}: {found[name].seconds:.0f} s when it was measured")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {key: found[key].model_dump(mode="json") for key in sorted(found)}
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    _say(console, f"wrote {path}")
+
+
+def _told(status: Status, name: str, line: str) -> None:
+    status.update(f"{name}: {line}")
+
+
+def _numbers(seeds: str) -> list[int]:
+    try:
+        return [int(seed) for seed in seeds.split(",")]
+    except ValueError as error:
+        raise BenchError(f"'{seeds}' is no list of seeds", where="--seeds", do="write 0 or 0,1,2") from error
 
 
 def probe(name: str, settings: Sequence[str], seeds: str, console: Console, as_json: bool) -> None:
     """Measure (or read) whether a dataset needs time, and print the table."""
     from snn5bench.data.probe import probe as measure
 
-    try:
-        numbers = [int(seed) for seed in seeds.split(",")]
-    except ValueError as error:
-        raise BenchError(f"'{seeds}' is no list of seeds", where="--seeds", do="write 0 or 0,1,2") from error
+    numbers = _numbers(seeds)
+    dataset = make(name, settings)
     with console.status("packing the data") as status:
-        found = measure(make(name, settings), numbers, lambda line: status.update(f"{name}: {line}"))
+        found = measure(dataset, numbers, lambda line: status.update(f"{name}: {line}"))
     if as_json:
         emit(found.model_dump(mode="json"))
         return

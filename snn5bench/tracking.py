@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -74,23 +76,27 @@ class MlflowTracker:
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            logging.getLogger("alembic").setLevel(logging.WARNING)
+            for name in ("alembic", "mlflow.store.db.utils"):
+                logging.getLogger(name).setLevel(logging.WARNING)
             from mlflow import MlflowClient
 
             uri = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI)
             _make_database(uri)
             client = MlflowClient(uri)
             found = client.get_experiment_by_name(self.suite)
-            self._experiment = found.experiment_id if found else client.create_experiment(self.suite)
+            self._experiment = (
+                found.experiment_id if found else client.create_experiment(self.suite, _artifacts(uri, self.suite))
+            )
             self._client = client
         return self._client
 
     def _send(self, cell: Cell, record: Record) -> None:
         client = self._connect()
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 
-        run = client.create_run(self._experiment, run_name=cell.label)
-        now = run.info.start_time
+        start, end = _times(record)
+        run = client.create_run(self._experiment, start_time=start, run_name=cell.label)
+        now = end or run.info.start_time
         metrics = [
             Metric(name, float(value), now, point.epoch)
             for point in record.curve
@@ -106,13 +112,38 @@ class MlflowTracker:
         params |= {f"method.{k}": v for k, v in record.method_params.items()}
         params |= {f"dataset.{k}": v for k, v in record.dataset_params.items()} | record.budget
         tags = {"status": record.status.value, "key": record.key, "reason": record.reason[:500], "suite": record.suite}
+        tags |= {
+            "mlflow.source.name": f"snn5bench run {record.suite}",
+            "mlflow.source.git.commit": record.git_commit or "",
+        }
+        tags["mlflow.note.content"] = "\n\n".join(filter(None, (record.reason, *record.notes)))[:5000]
         client.log_batch(
             run.info.run_id,
             metrics=metrics[-1000:],
             params=[Param(name, str(value)[:500]) for name, value in params.items()][:100],
-            tags=[RunTag(name, value) for name, value in tags.items()],
+            tags=[RunTag(name, value) for name, value in tags.items() if value],
         )
-        client.set_terminated(run.info.run_id, "FINISHED" if record.status.value == "done" else "FAILED")
+        if record.dataset_fingerprint is not None:
+            data = Dataset(
+                record.dataset[:500], record.dataset_fingerprint[:36], "snn5bench", json.dumps(record.dataset_params)
+            )
+            client.log_inputs(run.info.run_id, [DatasetInput(data)])
+        client.log_text(run.info.run_id, record.model_dump_json(indent=1), "record.json")
+        client.set_terminated(run.info.run_id, "FINISHED" if record.status.value == "done" else "FAILED", end)
+
+
+def _artifacts(uri: str, suite: str) -> str | None:
+    """Where the records of a suite go: beside a SQLite file; a server decides for itself."""
+    file = uri.removeprefix("sqlite:///")
+    return None if file == uri else (Path(file).resolve().parent / "mlruns" / suite).as_uri()
+
+
+def _times(record: Record) -> tuple[int | None, int | None]:
+    """When the cell started and ended, in milliseconds since 1970; None where it did not run."""
+    if not record.started_at:
+        return None, None
+    start = datetime.fromisoformat(record.started_at).timestamp()
+    return int(1000 * start), int(1000 * (start + (record.train_seconds or 0.0) + (record.eval_seconds or 0.0)))
 
 
 _NUMBERS = (

@@ -73,7 +73,7 @@ def test_plan_run_report_reproduce_and_why(tmp_path):
     reported = call("report", str(suite), "--results", results)
     assert reported.returncode == 0, reported.stderr
     first = {p.name: p.read_bytes() for p in (tmp_path / "results" / "tiny").glob("leaderboard.*")}
-    assert set(first) == {"leaderboard.md", "leaderboard.csv", "leaderboard.html"}
+    assert set(first) == {f"leaderboard.{end}" for end in ("md", "csv", "json", "html")}
     call("report", str(suite), "--results", results)
     assert {name: (tmp_path / "results" / "tiny" / name).read_bytes() for name in first} == first, "byte-stable"
     again = call("reproduce", "lif@pulse-order", "--suite", str(suite), "--results", results)

@@ -6,19 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from snn5bench.cell import Cell
 from snn5bench.cli import app
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.data.digits import Digits
+from snn5bench.data.probe import stored
 from snn5bench.data.pulse_order import PulseOrder
 from snn5bench.data.whole import check_packed, fingerprint
 from snn5bench.errors import BenchError
-from snn5bench.expand import PlannedCell
-from snn5bench.publish import probes_of
-from snn5bench.report.build import text_of
-from snn5bench.shelf import probed
+from snn5bench.shelf import probes, read_probes
 
 
 def typed(*words: str):
@@ -90,29 +88,41 @@ def test_probe_prints_a_line_for_each_classifier():
     assert row["lines"]["counts, logistic"]["accuracy"] > 0.9
 
 
-def test_what_a_probe_found_is_read_again_while_the_data_are_the_same():
+def test_what_a_probe_found_is_read_again_while_the_data_are_the_same(tmp_path):
     dataset = Digits(Digits.Params(T=2))
     typed("probe", "digits", "--set", "T=2", "--seeds", "0")
-    found = probed(dataset)
+    found = stored(dataset, [0])
     assert found is not None and found.lines["counts, logistic"].accuracy > 0.9
-    key = ("digits", text_of(dataset.params.model_dump(mode="json")))
-    assert probes_of([plan_of(dataset)])[key].chance == found.chance
+    probes({"digits": dataset}, "0", tmp_path / "probes.json", Console(quiet=True))
+    assert read_probes(tmp_path / "probes.json") == [found]
     file = folder_of(dataset) / "probe.json"
     whole = file.read_text()
     try:
-        file.write_text(whole.replace(found.fingerprint, "other data"))
-        assert probed(dataset) is None and probes_of([plan_of(dataset)]) == {}
+        file.write_text(whole.replace(found.key, "another key"))
+        assert stored(dataset, [0]) is None
+        file.write_text(whole[:-9])
+        with pytest.raises(BenchError, match=r"probe\.json"):
+            stored(dataset, [0])
     finally:
         file.write_text(whole)
-    assert probed(Digits(Digits.Params(T=999))) is None
+    assert stored(Digits(Digits.Params(T=999)), [0]) is None
+    assert read_probes(tmp_path / "none.json") == []
 
 
-def plan_of(dataset: Digits) -> PlannedCell:
-    """A cell on these data."""
-    return PlannedCell(
-        spec=dataset.spec(),
-        cell=Cell(
-            suite="s", method="lif", variant="lif", method_params={}, dataset="digits", dataset_variant="digits",
-            dataset_params=dataset.params.model_dump(mode="json"), twin="none", seed=0, epochs=1, batch_size=1,
-        ),
-    )  # fmt: skip
+def test_probes_of_a_suite_are_written_for_the_front_page(tmp_path):
+    """One dataset is here, one must be brought; a probe that was written before stays where its data have gone."""
+    (tmp_path / "two.yaml").write_text(
+        "seeds: [0]\nbudget: {epochs: 1, batch_size: 8}\nmethods: [lif]\n"
+        "datasets: [{name: digits, params: {T: 2}}, n-mnist]\n"
+    )
+    words = ["probes", "two", "--suites", str(tmp_path), "--results", str(tmp_path)]
+    shown = typed(*words).stdout
+    assert "n-mnist: not here" in shown
+    path = tmp_path / "two" / "probes.json"
+    (found,) = read_probes(path)
+    assert found.dataset == "digits" and found.lines["counts, logistic"].accuracy > 0.9
+    before = path.read_bytes()
+    assert "wrote" in typed(*words).stdout and path.read_bytes() == before
+    assert isinstance(typed(*words, "--seeds", "x").exception, BenchError)
+    path.write_text("[1]")
+    assert read_probes(path) == [] == read_probes(tmp_path / "nowhere.json")

@@ -198,6 +198,9 @@ def test_each_cell_is_an_mlflow_run(suite, tmp_path, monkeypatch):
     assert logged.data.tags["key"] == one.key
     curve = client.get_metric_history(logged.info.run_id, "epoch_val_accuracy")
     assert [point.value for point in curve] == [point.val_accuracy for point in one.curve]
+    assert (logged.inputs.dataset_inputs[0].dataset.name, logged.info.status) == ("pulse-order", "FINISHED")
+    kept = client.download_artifacts(logged.info.run_id, "record.json", str(tmp_path))
+    assert Path(kept).is_relative_to(tmp_path) and read_record(Path(kept)) == one
 
 
 def test_reading_only_results_is_a_message(suite, tmp_path):

@@ -60,8 +60,10 @@ class SplitBatches:
             return Repeated(torch.from_numpy(np.array(packed.frame[chosen])), spec.T)
         starts, stops = packed.indptr[chosen], packed.indptr[chosen + 1]
         spans = [slice(a, b) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
-        step = np.concatenate([packed.step[s] for s in spans]).astype(np.int32)
-        channel = np.concatenate([packed.channel[s] for s in spans]).astype(np.int32)
+        # A slice of a plain view costs a tenth of a slice of a memory map, which was a seventh of training.
+        steps, channels = np.asarray(packed.step), np.asarray(packed.channel)
+        step = np.concatenate([steps[s] for s in spans], dtype=np.int32)
+        channel = np.concatenate([channels[s] for s in spans], dtype=np.int32)
         indptr = np.concatenate([[0], np.cumsum(stops - starts)]).astype(np.int64)
         if self._time_seed is not None:
             step, channel = self._shuffled(chosen, indptr, step, channel)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -37,8 +38,13 @@ class Finding(NamedTuple):
 
 def data_roots() -> list[Path]:
     """The folders of `SNN5BENCH_DATA` (separated as in `PATH`), or `./data`."""
-    named = [Path(part).expanduser() for part in os.environ.get("SNN5BENCH_DATA", "").split(os.pathsep) if part]
-    return named or [Path("data")]
+    named = [part for part in os.environ.get("SNN5BENCH_DATA", "").split(os.pathsep) if part]
+    try:
+        return [Path(part).expanduser() for part in named] or [Path("data")]
+    except RuntimeError as error:
+        raise BenchError(
+            str(error), where=f"SNN5BENCH_DATA={os.pathsep.join(named)}", do="write the path out"
+        ) from error
 
 
 class Brought(Dataset):
@@ -110,18 +116,57 @@ class Brought(Dataset):
         """The files of these names in the folder; raises `BenchError` that names those that are missing."""
         folder = self.folder()
         paths = [folder / name for name in names]
-        absent = [path.name for path in paths if not path.exists()]
+        absent = [f"{path.name:.80}" for path in paths if not there(path)]
         if absent:
             raise BenchError(f"{', '.join(absent)} not found", where=str(folder), do=self.how)
         return paths
 
 
+def there(path: Path) -> bool:
+    """Whether anything has that name; a name that no file can have has nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def whole(path: Path) -> Path:
     """`path` where it is a file with content, else a `BenchError` that says what it is instead."""
-    if path.is_dir():
-        raise BenchError("is a folder, expected a file", where=str(path), do="move the file that should be here")
-    if not path.is_file():
+    if not there(path):
         raise BenchError("is not there", where=str(path), do="get the file again")
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is no plain file"
+        raise BenchError(f"{what}, expected a file", where=str(path), do="move the file that should be here")
     if path.stat().st_size == 0:
         raise BenchError("the file is empty", where=str(path), do="get it again: the download broke off")
     return path
+
+
+MOST_BYTES = 1 << 28
+"""Of a file that is read as a whole; the largest that are published so have 160 MB."""
+
+
+def content(path: Path) -> bytes:
+    """All bytes of a file."""
+    if (size := whole(path).stat().st_size) > MOST_BYTES:
+        raise BenchError(f"has {size:,} bytes, expected at most {MOST_BYTES:,}", where=str(path), do="get it again")
+    return path.read_bytes()
+
+
+def text_of(path: Path) -> str:
+    """The text of a file in UTF-8."""
+    with decoding(path, "is no text in UTF-8"):
+        return content(path).decode()
+
+
+@contextmanager
+def decoding(path: Path, what: str) -> Iterator[None]:
+    """Names the file where a decoder stumbles. On bytes that nobody foresaw, decoders raise whatever their depths raise:
+    anything but a `BenchError` becomes one that says `what` is wrong."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        why = f"{str(error) or type(error).__name__:.200}"
+        raise BenchError(f"{what} ({why})", where=str(path), do="get the file again") from error

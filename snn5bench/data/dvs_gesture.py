@@ -13,13 +13,16 @@ from pydantic import Field
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
 from snn5bench.data.aer import Address, read_aedat31
-from snn5bench.data.brought import Brought, Finding, whole
+from snn5bench.data.brought import Brought, Finding, decoding, text_of, whole
 from snn5bench.data.spike_times import to_steps
 from snn5bench.errors import BenchError
 
 SIDE = 128
 _TRIALS: dict[SplitName, str] = {"train": "trials_to_train.txt", "test": "trials_to_test.txt"}
 _TONIC: dict[SplitName, str] = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
+_CLASSES = tuple(str(number) for number in range(11))
+_LATEST = 1 << 40
+"""Beyond any time in micro- or milliseconds: twelve days."""
 REPAIRED = "clips with an end before their start or after the next start (end at the next start)"
 
 
@@ -88,7 +91,7 @@ class DvsGesture(Brought):
         if self._is_tonic():
             return sorted(path for name in _TONIC.values() for path in (folder / name).glob("user*/*.npy"))
         lists = self.need(list(_TRIALS.values()))
-        trials = [line.strip() for path in lists for line in path.read_text().splitlines() if line.strip()]
+        trials = [trial for path in lists for trial in _trials(path)]
         if not trials:
             raise BenchError("the lists of trials are empty", where=str(folder))
         recordings = self.need([name for trial in trials for name in (trial, _labels_of(trial))])
@@ -111,14 +114,14 @@ class DvsGesture(Brought):
 
     def _aedat_clips(self) -> Iterator[Clip]:
         for split, listing in _TRIALS.items():
-            for trial in (self.folder() / listing).read_text().split():
+            for trial in _trials(self.folder() / listing):
                 yield from self._cut(self.folder() / trial, split)
 
     def _cut(self, path: Path, split: SplitName) -> Iterator[Clip]:
         events = read_aedat31(path)
         spans = read_labels(path.with_name(_labels_of(path.name)))
         starts = sorted(start for _, start, _ in spans)
-        user = int(path.name[4:6])
+        user = _user(path.name, path)
         for number, (label, start, end) in enumerate(spans):
             later = next((other for other in starts if other > start), None)
             if end <= start or (later is not None and end > later):
@@ -131,9 +134,11 @@ class DvsGesture(Brought):
     def _tonic_clips(self) -> Iterator[Clip]:
         for split, name in _TONIC.items():
             for path in sorted((self.folder() / name).glob("user*/*.npy")):
-                events, label = read_tonic(path), int(path.stem)
+                if path.stem not in _CLASSES:
+                    raise BenchError(f"is no class, expected 0.npy to {len(_CLASSES) - 1}.npy", where=str(path))
+                events, user = read_tonic(path), _user(path.parent.name, path)
                 first = events.t.min(initial=np.iinfo(np.int64).max)
-                yield Clip(str(path), label, split, int(path.parent.name[4:6]), events._replace(t=events.t - first))
+                yield Clip(str(path), int(path.stem), split, user, events._replace(t=events.t - first))
 
     def check_file(self, path: Path) -> Iterator[Finding]:
         try:
@@ -150,6 +155,22 @@ class DvsGesture(Brought):
             yield Finding(str(path), "")
 
 
+def _trials(path: Path) -> list[str]:
+    """The recordings that a list names, plain file names each."""
+    trials = [line.strip() for line in text_of(path).splitlines() if line.strip()]
+    for number, trial in enumerate(trials, start=1):
+        if Path(trial).name != trial or not trial.endswith(".aedat"):
+            raise BenchError(f"'{trial:.80}' is no name of an .aedat file", where=f"{path}, trial {number}")
+    return trials
+
+
+def _user(name: str, path: Path) -> int:
+    """24 from `user24_led.aedat`."""
+    if not (name.startswith("user") and name[4:6].isascii() and name[4:6].isdigit()):
+        raise BenchError(f"'{name:.80}' names no user, expected user01 to user29", where=str(path))
+    return int(name[4:6])
+
+
 def _labels_of(trial: str) -> str:
     return f"{trial.removesuffix('.aedat')}_labels.csv"
 
@@ -157,29 +178,29 @@ def _labels_of(trial: str) -> str:
 def read_labels(path: Path) -> list[tuple[int, int, int]]:
     """Class 0..10, start and end in microseconds, of each gesture of a recording."""
     rows: list[tuple[int, int, int]] = []
-    with whole(path).open(newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
+    with decoding(path, "is no list of labels"):
+        for number, row in enumerate(csv.DictReader(text_of(path).splitlines()), start=2):
             try:
                 label, start, end = (int(row[key]) for key in ("class", "startTime_usec", "endTime_usec"))
             except (KeyError, TypeError, ValueError) as error:
                 raise BenchError("expected class,startTime_usec,endTime_usec", where=f"{path}:{number}") from error
-            if not 1 <= label <= 11:
-                raise BenchError(f"class {label} is not in 1..11", where=f"{path}:{number}")
+            if not 1 <= label <= len(_CLASSES):
+                raise BenchError(f"class {label!s:.20} is not in 1..{len(_CLASSES)}", where=f"{path}:{number}")
+            if not 0 <= min(start, end) <= max(start, end) < _LATEST:
+                raise BenchError("start and end are not microseconds from 0", where=f"{path}:{number}")
             rows.append((label - 1, start, end))
     return rows
 
 
 def read_tonic(path: Path) -> Address:
     """One of tonic's clips: N x 4 columns x, y, polarity and milliseconds."""
-    try:
-        raw = np.load(whole(path))
-    except (ValueError, EOFError, OSError) as error:
-        raise BenchError(f"is no whole .npy file ({error})", where=str(path)) from error
+    with decoding(path, "is no whole .npy file"), whole(path).open("rb") as file:
+        raw = np.lib.format.read_array(file, allow_pickle=False)
     if raw.ndim != 2 or raw.shape[1] != 4 or raw.dtype.kind not in "iufb":
         raise BenchError(
             f"holds {raw.dtype} {raw.shape}, expected rows of x, y, polarity, milliseconds", where=str(path)
         )
-    if not np.isfinite(raw.astype(np.float64)).all():
-        raise BenchError("holds values that are not finite", where=str(path))
+    if not (np.abs(raw.astype(np.float64)) < _LATEST).all():
+        raise BenchError("holds values that are not finite, or too large", where=str(path))
     x, y, polarity, ms = raw.astype(np.int64).T
     return Address(x, y, polarity & 1, ms * 1000)

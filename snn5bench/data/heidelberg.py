@@ -11,7 +11,7 @@ from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
-from snn5bench.data.brought import Brought, Download, Finding
+from snn5bench.data.brought import Brought, Download, Finding, decoding, there
 from snn5bench.data.hdf5_spikes import opened
 from snn5bench.data.holdout import held_out
 from snn5bench.data.spike_times import to_steps
@@ -64,7 +64,7 @@ class _Spiking(Brought):
         found = []
         for part in self.parts:
             forms = [self.folder() / f"{part.file}{form}" for form in _FORMS]
-            found.append(next((path for path in forms if path.exists()), forms[0]))
+            found.append(next((path for path in forms if there(path)), forms[0]))
         return self.need([path.name for path in found])
 
     def generate(self, write: Write, progress: Progress) -> None:
@@ -90,7 +90,8 @@ class _Spiking(Brought):
         try:
             with opened(path) as spikes:
                 samples, labels = len(spikes.label), spikes.label
-                highest = max((int(row.units.max()) for row in spikes.rows() if len(row.units)), default=-1)
+                with decoding(path, "has units that are not numbers"):
+                    highest = max((int(row.units.max()) for row in spikes.rows() if len(row.units)), default=-1)
         except BenchError as error:
             yield Finding(str(path), error.problems[0].what, f"{part.samples:,} samples")
             return
@@ -180,10 +181,12 @@ class SpikeFile(Brought):
         )  # fmt: skip
 
     def folder(self) -> Path:
-        named = [folder for folder in self.folders() if (folder / self.params.file).exists()]
+        named = [folder for folder in self.folders() if there(folder / self.params.file)]
         return named[0] if named else super().folder()
 
     def files(self) -> list[Path]:
+        if Path(self.params.file).name != self.params.file:
+            raise BenchError(f"'{self.params.file:.80}' is no plain file name", where=f"{self.name}: file")
         return self.need([self.params.file])
 
     def generate(self, write: Write, progress: Progress) -> None:
@@ -193,18 +196,12 @@ class SpikeFile(Brought):
                 raise BenchError("needs three speakers or more in extra/speaker, numbered from 0", where=str(path))
             test = held_out(f"{self.name} {p.file}", spikes.speaker)
             for row in spikes.rows():
-                where = f"{path}, sample {row.number}"
+                where, label = f"{path}, sample {row.number}", int(spikes.label[row.number])
+                if not 0 <= label < p.classes:
+                    raise BenchError(f"label {label} is not in 0..{p.classes - 1}", where, "set `classes`")
                 step, channel = to_steps(row.times, row.units, p.T, p.window_s, p.channels, where, self.counted)
                 split: SplitName = "test" if test[row.number] else "train"
-                write(
-                    Sample(
-                        int(spikes.label[row.number]),
-                        split,
-                        int(spikes.speaker[row.number]),
-                        step=step,
-                        channel=channel,
-                    )
-                )
+                write(Sample(label, split, int(spikes.speaker[row.number]), step=step, channel=channel))
                 progress(row.number + 1, len(spikes.label))
 
     def check_file(self, path: Path) -> Iterator[Finding]:

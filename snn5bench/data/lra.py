@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -11,11 +12,12 @@ from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
-from snn5bench.data.brought import Brought, Finding, whole
+from snn5bench.data.brought import Brought, Finding, content, decoding, whole
 from snn5bench.data.leaks import Unleaked
 from snn5bench.data.listops_language import CHANNEL, TOKENS, evaluate, tokens
 from snn5bench.errors import BenchError
 
+_LONGEST = 1 << 24
 CUT = "texts longer than T (cut at the end)"
 _RELEASE = (
     "Download lra_release.gz (7.7 GB) from github.com/google-research/long-range-arena in a browser and unpack this "
@@ -86,8 +88,13 @@ class _Sequences(Brought):
 
 def _lines(path: Path, fields: int) -> Iterator[tuple[int, list[str]]]:
     """Line number and tab-separated fields of each line; no quoting."""
-    with whole(path).open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
+    with decoding(path, "is no text in UTF-8"), whole(path).open(encoding="utf-8", newline="\n") as file:
+        for number in count(1):
+            line = file.readline(_LONGEST)
+            if not line:
+                return
+            if len(line) == _LONGEST:
+                raise BenchError(f"the line is longer than {_LONGEST:,} letters", where=f"{path}:{number}")
             cells = line.rstrip("\n").split("\t")
             if len(cells) != fields:
                 raise BenchError(f"has {len(cells)} fields, expected {fields}", where=f"{path}:{number}")
@@ -165,7 +172,7 @@ class LraText(_Sequences):
     def texts(self) -> Iterator[Text]:
         for path in self.files():
             split: SplitName = "test" if path.parents[1].name == "test" else "train"
-            raw = np.frombuffer(whole(path).read_bytes(), dtype=np.uint8)
+            raw = np.frombuffer(content(path), dtype=np.uint8)
             yield Text(str(path), int(path.parent.name == "pos"), split, (raw,))
 
 

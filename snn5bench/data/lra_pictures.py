@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,13 +13,14 @@ from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
-from snn5bench.data.brought import Brought, Finding, whole
+from snn5bench.data.brought import Brought, Finding, content, decoding, there
 from snn5bench.data.image_files import read_grey
 from snn5bench.data.leaks import Unleaked
 from snn5bench.data.pictures import Cifar10
 from snn5bench.errors import BenchError
 from snn5bench.seeds import stream
 
+_PLAIN = frozenset(string.ascii_letters + string.digits + "._-/")
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -152,7 +155,7 @@ class LraPathfinder(Brought):
         planned = sorted(((self._split(drawing), drawing) for drawing in drawings), key=lambda pair: order[pair[0]])
         for done, (split, drawing) in enumerate(planned, start=1):
             progress(done, len(planned))
-            if drawing.path.is_file() and drawing.path.stat().st_size == 0:
+            if there(drawing.path) and drawing.path.is_file() and drawing.path.stat().st_size == 0:
                 self.counted["empty pictures (left out)"] += 1
                 continue
             grey = read_grey(drawing.path)
@@ -171,7 +174,7 @@ class LraPathfinder(Brought):
         except BenchError as error:
             yield Finding(str(path), error.problems[0].what, "a line for each picture, label in field 3")
             return
-        absent = [name for name, _ in rows if not (self._home() / name).is_file()]
+        absent = [name for name, _ in rows if not there(self._home() / name)]
         yield Finding(
             str(path), f"{len(absent)} pictures are missing, {absent[0]} first" if absent else "", "all pictures"
         )
@@ -179,18 +182,19 @@ class LraPathfinder(Brought):
 
 def read_metadata(path: Path) -> list[tuple[str, int]]:
     """Place and label of each picture of one `metadata/<b>.npy`, whether it is an array or lines of text."""
-    raw = whole(path).read_bytes()
+    raw = content(path)
     if raw.startswith(b"\x93NUMPY"):
-        try:
-            table = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise BenchError(f"is no whole array ({error})", where=str(path)) from error
-        lines = [[str(cell) for cell in row] for row in np.atleast_2d(table)]
+        with decoding(path, "is no whole array"):
+            table = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
+            lines = [[str(cell) for cell in row] for row in np.atleast_2d(table)]
     else:
         lines = [line.split() for line in raw.decode(errors="replace").splitlines() if line.strip()]
     out = []
     for number, cells in enumerate(lines, start=1):
         if len(cells) < 4 or cells[3] not in ("0", "1", "0.0", "1.0"):
             raise BenchError("expected folder, picture, number, label 0 or 1", where=f"{path}, row {number}")
-        out.append((f"{cells[0]}/{cells[1]}", int(float(cells[3]))))
+        place = f"{cells[0]}/{cells[1]}"
+        if not set(place) <= _PLAIN or place.startswith("/") or ".." in place.split("/"):
+            raise BenchError("the picture's place is no plain path below the folder", where=f"{path}, row {number}")
+        out.append((place, int(float(cells[3]))))
     return out

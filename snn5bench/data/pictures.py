@@ -55,7 +55,7 @@ class _Pictures(Brought):
     def generate(self, write: Write, progress: Progress) -> None:
         keep, total, done = Unleaked(write, self.counted), sum(self.official.values()), 0
         for split, path, pixels, labels in self.read():
-            if pixels[0].size != np.prod(self.shape):
+            if len(pixels) == 0 or pixels[0].size != np.prod(self.shape):
                 raise BenchError(f"has pictures of {pixels.shape[1:]}, expected {self.shape}", where=str(path))
             for frame, label in zip(pixels.reshape(len(pixels), -1), labels.tolist(), strict=True):
                 keep(Sample(label, split, frame=frame.astype(np.float32) / 255))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from snn5bench.cell import digest
 from snn5bench.closure import closure
@@ -15,6 +15,7 @@ from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.cache import folder_of, meta_of, prepare
 from snn5bench.data.packed import Meta, Packed
 from snn5bench.data.splits import TEST, TRAIN
+from snn5bench.data.stored import damaged
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,11 +67,15 @@ def key_of(meta: Meta, seeds: Sequence[int]) -> str:
 
 
 def stored(dataset: Dataset, seeds: Sequence[int]) -> Probe | None:
-    """The result beside the packed data, where there is one that still holds. Imports no torch."""
+    """The result beside the packed data, where there is one that still holds. Imports no torch. Raises `BenchError` where
+    the file is damaged."""
     meta, path = meta_of(dataset), folder_of(dataset) / "probe.json"
     if meta is None or not path.is_file():
         return None
-    found = Probe.model_validate_json(path.read_bytes())
+    try:
+        found = Probe.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise damaged(path, error) from error
     return found if found.key == key_of(meta, seeds) else None
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec, Progress, Sample, SplitName, Write
 from snn5bench.contracts.params import DatasetParams
-from snn5bench.data.brought import Brought, Download, Finding, whole
+from snn5bench.data.brought import Brought, Download, Finding, decoding, text_of, whole
 from snn5bench.data.holdout import held_out
 from snn5bench.data.spike_times import to_steps
 from snn5bench.errors import BenchError
@@ -25,6 +25,8 @@ THIRTY_FIVE = (
     *"zero one two three four five six seven eight nine bed bird cat dog happy house marvin sheila tree wow "
     "backward forward follow learn visual".split(),
 )
+_LONGEST_S = 10
+"""The recordings last one second; the ear needs time and memory in proportion."""
 _LISTS: dict[SplitName, str] = {"val": "validation_list.txt", "test": "testing_list.txt"}
 
 
@@ -122,7 +124,7 @@ class SpeechCommands(Brought):
         lists = {split: self.folder() / name for split, name in _LISTS.items()}
         if not all(path.is_file() for path in lists.values()):
             return ["test" if held else "train" for held in held_out(self.name, speaker)]
-        listed = {line: split for split, path in lists.items() for line in path.read_text().split()}
+        listed = {line: split for split, path in lists.items() for line in text_of(path).split()}
         return [listed.get(f"{path.parent.name}/{path.name}", "train") for path in paths]
 
     def generate(self, write: Write, progress: Progress) -> None:
@@ -164,16 +166,17 @@ class SpeechCommands(Brought):
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
     """Samples (int16) and rate of a mono 16-bit file; raises `BenchError` where it is anything else, or cut off."""
-    try:
-        with wave.open(str(whole(path)), "rb") as file:
-            form = file.getnchannels(), file.getsampwidth()
-            announced, rate, raw = file.getnframes(), file.getframerate(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise BenchError(f"is no whole wav file ({error})", where=str(path), do="get it again") from error
+    with decoding(path, "is no whole wav file"), wave.open(str(whole(path)), "rb") as file:
+        form = file.getnchannels(), file.getsampwidth()
+        announced, rate, raw = file.getnframes(), file.getframerate(), file.readframes(file.getnframes())
     if form != (1, 2):
         raise BenchError(f"has {form[0]} channels of {8 * form[1]} bits, expected one of 16", where=str(path))
     if len(raw) != 2 * announced:
         raise BenchError(f"announces {announced} samples and has {len(raw) // 2}", where=str(path), do="get it again")
+    if not 8_000 <= rate <= 48_000 or announced > _LONGEST_S * rate:
+        raise BenchError(
+            f"has {announced} samples at {rate} Hz, expected at most {_LONGEST_S} s at 8 to 48 kHz", where=str(path)
+        )
     return np.frombuffer(raw, dtype="<i2"), rate
 
 

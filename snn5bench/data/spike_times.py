@@ -32,17 +32,20 @@ def to_steps(
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     if times.dtype.kind not in "fiu" or channel.dtype.kind not in "fiu":
         _refuse(where, f"times are {times.dtype} and channels {channel.dtype}, expected numbers")
-    seconds, index = np.asarray(times, dtype=np.float64), np.asarray(channel).astype(np.int64)
+    seconds = np.asarray(times, dtype=np.float64)
     low, high = seconds.min(), seconds.max()
     if not (low >= 0 and high < np.inf):
         bad = int(np.flatnonzero(~((seconds >= 0) & (seconds < np.inf)))[0])
         _refuse(where, f"event {bad} has time {times[bad]}, expected a number from 0")
+    if channel.dtype.kind == "f" and not (np.abs(channel) < 2**31).all():
+        _refuse(where, "a channel is not a whole number")
+    index = np.asarray(channel).astype(np.int64)
     if channel.dtype.kind == "f" and not (index == channel).all():
         _refuse(where, "a channel is not a whole number")
     if index.min() < 0 or index.max() >= channels:
         _refuse(where, f"channels {index.min()}..{index.max()} leave 0..{channels - 1}")
     counted[UNSORTED] += int((seconds[1:] < seconds[:-1]).any())
-    step = (seconds * (T / window)).astype(np.int64)
+    step = np.minimum(seconds * (T / window), T).astype(np.int64)
     if high >= window or step.max() >= T:
         inside = step < T
         counted[LATE] += len(step) - int(inside.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from snn5bench.contracts.method import Task
+    from snn5bench.neurons.network import SpikingNet
+    from snn5bench.neurons.skip_search import Connection
 
 
 class TSkips(Method):
@@ -25,6 +27,12 @@ class TSkips(Method):
         I_dst[t] <- (1 - alpha_c) I_dst[t] + alpha_c W_c s_src(c)[t - delay_c]           mix = convex, c by c
 
     A forward connection (src < dst) has delay >= 0, a backward one (src >= dst) delay >= 1; alpha_c is learned.
+
+    `skips: search` draws `search_candidates` random sets of `search_connections` connections into hidden layers with
+    delays from `search_delays`, scores each untrained, calibrated network on the inputs of the first training batch by
+    log |det K| with the sparsity-aware Hamming distance (SNASNet, arXiv 2201.10355; see `snn5bench.neurons.search`), and
+    trains the best. Candidates and weights follow from the seed; the choice stands in the record's notes. A twin without
+    time gets the connections that the network itself gets.
 
     Malettira et al., TMLR 2025 (arXiv 2411.16711). The full text and code were out of reach: forward and backward
     connections with searched delays, a learned alpha and the SAHD search score are theirs; the form of the mix, the
@@ -36,14 +44,21 @@ class TSkips(Method):
     summary = "Skip connections with explicit delays, forward and backward, learned mixing"
     fidelity = Fidelity.reconstruction(
         "TSkips-style: the full text and code were out of reach; the form of the mix, delays, sizes, LIF constants and "
-        "training are ours, without BNTT and with fixed instead of searched delays"
+        "training are ours, without BNTT; delays are fixed, or searched by the SAHD score with `skips: search`"
     )
 
     class Params(StackParams):
         """Parameters of the TSkips-style network."""
 
-        skips: tuple[tuple[int, int, int], ...] = ((1, 2, 5), (1, 2, 10), (2, 1, 5))
-        """Connections (src, dst, delay in steps): layer 0 is the input, 1..L the hidden layers, L + 1 the read-out."""
+        skips: tuple[tuple[int, int, int], ...] | Literal["search"] = ((1, 2, 5), (1, 2, 10), (2, 1, 5))
+        """Connections (src, dst, delay in steps): layer 0 is the input, 1..L the hidden layers, L + 1 the read-out. Or
+        `search`: chosen by the training-free score."""
+        search_candidates: int = Field(16, ge=2, le=10_000)
+        """Random configurations that `skips: search` scores."""
+        search_connections: int = Field(3, ge=1, le=64)
+        """Connections of each of them."""
+        search_delays: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 5, 10, 15, 20, 25), min_length=1)
+        """Delays that it may give them, in steps; those that do not arrive within the data's T are left out."""
         mix: Literal["add", "convex"] = "add"
         """Add the delayed current, or mix it convexly with the present one."""
         project: bool = True
@@ -57,8 +72,8 @@ class TSkips(Method):
 
         @field_validator("skips")
         @classmethod
-        def _exist(cls, skips: tuple[tuple[int, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
-            for src, dst, delay in skips:
+        def _exist(cls, skips: tuple[tuple[int, int, int], ...] | str) -> tuple[tuple[int, int, int], ...] | str:
+            for src, dst, delay in () if isinstance(skips, str) else skips:
                 least = 1 if src >= dst else 0
                 if src < 0 or dst < 1 or delay < least:
                     raise ValueError(
@@ -71,6 +86,13 @@ class TSkips(Method):
 
     def supports(self, data: DatasetSpec) -> Verdict:
         """No where a delay never arrives within the T steps, or a connection names a layer that is not there."""
+        if self.params.skips == "search":
+            have, wanted = len(self._space(data)), self.params.search_connections
+            if have < wanted:
+                return Verdict.no(
+                    f"skips: search: {wanted} connections asked for, {have} exist within T = {data.T} steps"
+                )
+            return Verdict.yes()
         layers = len(self.params.hidden)
         for src, dst, delay in self.params.skips:
             if src > layers or dst > layers + 1:
@@ -84,25 +106,69 @@ class TSkips(Method):
                 )
         return Verdict.yes()
 
+    def _space(self, data: DatasetSpec) -> list[tuple[int, int, int]]:
+        """Every connection into a hidden layer whose delay arrives: those that the score can see."""
+        p = self.params
+        sizes = (data.channels, *p.hidden)
+        return [
+            (src, dst, delay)
+            for src in range(0 if p.project else 1, len(sizes))
+            for dst in range(1, len(sizes))
+            for delay in sorted(set(p.search_delays))
+            if delay < data.T and (p.project or sizes[src] == sizes[dst])
+        ]
+
     def build(self, data: DatasetSpec) -> nn.Module:
-        """The network with freshly drawn weights."""
+        """The network with freshly drawn weights; under `search`, with freshly drawn connections as well."""
+        from snn5bench.neurons.skip_search import draw
+
+        p = self.params
+        if p.skips == "search":
+            return self._net(data, draw(self._space(data), p.search_connections))
+        return self._net(data, p.skips)
+
+    def _net(self, data: DatasetSpec, skips: tuple[Connection, ...]) -> SpikingNet:
         from snn5bench.neurons.lif import LIF
         from snn5bench.neurons.network import SpikingNet
+        from snn5bench.neurons.skip_search import SearchedNet
         from snn5bench.neurons.skips import SkipSpec
         from snn5bench.neurons.surrogate import Surrogate
 
         p = self.params
-        return SpikingNet(
+        kind = SearchedNet if p.skips == "search" else SpikingNet
+        return kind(
             data.channels,
             p.hidden,
             data.n_classes,
             lambda n: LIF(p.decay, p.threshold, p.reset, Surrogate(p.surrogate, p.width)),
-            skips=[SkipSpec(*skip) for skip in p.skips],
+            skips=[SkipSpec(*skip) for skip in skips],
             project=p.project,
             mix=p.mix,
             readout=data.readout,
         )
 
     def fit(self, task: Task) -> nn.Module:
-        """Scale the weights on the first training batch, then backpropagation through time."""
+        """Scale the weights on the first training batch, then backpropagation through time; under `search`, choose the
+        connections on the inputs of that batch first."""
+        if self.params.skips == "search":
+            return self._fit_searched(task)
         return fit_calibrated(self, task, self.params.rate)
+
+    def _fit_searched(self, task: Task) -> nn.Module:
+        from snn5bench.neurons.skip_search import SearchedNet, choose
+
+        p, data = self.params, task.spec
+        inputs, labels = next(iter(task.train.epoch()))
+        found = choose(
+            lambda skips: self._net(data, skips),
+            self._space(data), p.search_connections, p.search_candidates, inputs, p.rate,
+        )  # fmt: skip
+        net = task.prepare(self._net(data, found.skips))
+        assert isinstance(net, SearchedNet)
+        net.calibrate(inputs, p.rate)
+        net.notes.append(
+            f"connections (src, dst, delay) {', '.join(map(str, found.skips))}: the best of "
+            f"{len(found.scores)} by the training-free score on {len(labels)} training inputs, {max(found.scores):.4g} "
+            f"(the others from {min(found.scores):.4g})"
+        )
+        return task.bptt(net, p)

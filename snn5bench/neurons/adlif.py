@@ -8,7 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from snn5bench.neurons.loop import LoopNeuron, State, keep, uniform
+from snn5bench.neurons.adlif_scan import adlif_scan
+from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.loop import LoopNeuron, MultiGaussian, State, keep, uniform
+from snn5bench.neurons.neuron import Memory
 from snn5bench.neurons.surrogate import Surrogate
 
 
@@ -32,6 +35,19 @@ class AdLIF(LoopNeuron):
         super().__init__(surrogate or Surrogate("rectangle", 1.0), neurons if recurrent else None)
         self.alpha, self.beta = uniform(neurons, *self.ALPHA), uniform(neurons, *self.BETA)
         self.a, self.b = uniform(neurons, -1, 1), uniform(neurons, 0, 2)
+
+    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+        """Spikes for the input current `x`, both `[T, B, N]`; compiled where the layer is not recurrent."""
+        coefficients = self.coefficients()
+        plain = self.time == "notd" or self.recurrent_weight is not None or isinstance(self.surrogate, MultiGaussian)
+        if plain or not compiled(x, *coefficients):
+            return super().forward(x, memory)
+        memory = memory if memory is not None else Memory()
+        memory.step += len(x)
+        s, u, w = memory.state or self.rest(x[0])
+        spikes, after = adlif_scan(x, (s, u, w), coefficients, self.surrogate, self.time == "full")
+        memory.state = tuple(part.detach() for part in after) if self.time == "sdbp" else after
+        return spikes
 
     def coefficients(self) -> tuple[Tensor, ...]:
         """alpha, beta, a, b."""

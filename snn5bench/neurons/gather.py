@@ -27,16 +27,17 @@ def gather_spikes(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor
     return _GatherSpikes.apply(spikes, weight, bias)
 
 
-def _bias_array(bias: Tensor | None, weight: Tensor) -> np.ndarray:
-    return (torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias.detach()).numpy()
+def _arrays(weight: Tensor, bias: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """The weight by channel, and the bias or zeros."""
+    by_channel = np.ascontiguousarray(weight.detach().numpy().T)
+    return by_channel, np.zeros(weight.shape[0], by_channel.dtype) if bias is None else bias.detach().numpy()
 
 
 class _GatherEvents(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
-        out = torch.empty(events.T, events.batch, len(weight), dtype=weight.dtype)
-        by_channel = weight.detach().t().contiguous().numpy()
-        events_forward(events.indptr, events.step, events.channel, by_channel, _bias_array(bias, weight), out.numpy())
+        out = torch.empty(events.T, events.batch, weight.shape[0], dtype=weight.dtype)
+        events_forward(events.indptr, events.step, events.channel, *_arrays(weight, bias), out.numpy())
         ctx.events, ctx.shape = events, weight.shape
         return out
 
@@ -55,15 +56,13 @@ class _GatherSpikes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         steps, batch, channels = spikes.shape
-        out = torch.empty(steps, batch, len(weight), dtype=weight.dtype)
-        rows = spikes.detach().contiguous().view(-1, channels).numpy()
+        out = torch.empty(steps, batch, weight.shape[0], dtype=weight.dtype)
+        rows = spikes.detach().contiguous().numpy().reshape(-1, channels)
         indptr = np.empty(len(rows) + 1, np.int64)
         index = np.empty(rows.size, np.int32)
-        by_channel = weight.detach().t().contiguous().numpy()
-        words = rows.view(np.uint64) if channels * rows.itemsize % 8 == 0 else np.empty((len(rows), 0), np.uint64)
-        filled = out.view(len(rows), -1).numpy()
-        binary = spikes_forward(rows, words, by_channel, _bias_array(bias, weight), filled, indptr, index)
-        if not binary:
+        bits = rows.view(np.int32 if rows.itemsize == 4 else np.int64)
+        filled = out.numpy().reshape(len(rows), -1)
+        if not spikes_forward(rows, bits, *_arrays(weight, bias), filled, indptr, index):
             raise ValueError("these synapses take spikes (zeros and ones), but another value came in")
         ctx.indptr, ctx.index = indptr, index[: indptr[-1]].copy()
         ctx.save_for_backward(weight)
@@ -152,31 +151,34 @@ def events_backward(indptr, step, channel, g, g_weight, g_bias):
 
 
 @jit
-def spikes_forward(spikes, words, weight, bias, out, indptr, index):
+def spikes_forward(spikes, bits, weight, bias, out, indptr, index):
     """Fill `out` `[R, N]` and the positions of the spikes (`indptr`, `index`); False where a value is not 0 or 1.
-    `words` are the rows of `spikes` seen as 64-bit integers, four of which are tested for silence at once."""
+    `bits` is `spikes` seen as integers: 32 channels are tested for silence at once, and the spikes of others listed
+    without branches."""
     rows, channels = spikes.shape
-    per_word = 8 // spikes.itemsize
-    quads = words.shape[1] // 4
     binary = True
-    at = 0
+    at = np.uint64(0)
     indptr[0] = 0
     for r in range(rows):
         first = at
-        row, w = spikes[r], words[r]
-        for q in range(quads):
-            k = 4 * q
-            if (w[k] | w[k + 1] | w[k + 2] | w[k + 3]) != 0:
-                for c in range(k * per_word, (k + 4) * per_word):
+        row, bit = spikes[r], bits[r]
+        for block in range(channels // 32):
+            low = 32 * block
+            any_bit = bit[low]
+            for c in range(low + 1, low + 32):
+                any_bit |= bit[c]
+            if any_bit != 0:
+                for c in range(low, low + 32):
                     index[at] = c
-                    at += row[c] != 0
-        for c in range(4 * quads * per_word, channels):
+                    at += np.uint64(row[c] != 0)
+        for c in range(channels - channels % 32, channels):
             index[at] = c
-            at += row[c] != 0
-        for k in range(first, at):
-            binary &= row[index[k]] == 1
+            at += np.uint64(row[c] != 0)
+        fired = index[first:at]
+        for c in fired:
+            binary &= row[c] == 1
         indptr[r + 1] = at
-        add_rows(index[first:at], weight, bias, out[r])
+        add_rows(fired, weight, bias, out[r])
     return binary
 
 

@@ -68,8 +68,8 @@ class _LifScan(torch.autograd.Function):
         membrane, spikes = torch.empty_like(current), torch.empty_like(current)
         last = carry.clone(memory_format=torch.contiguous_format)
         lif_forward(
-            _flat(current), last.view(-1).numpy(), real(constants.decay), real(constants.threshold), constants.hard,
-            _flat(membrane), _flat(spikes),
+            flat(current), last.numpy().reshape(-1), real(constants.decay), real(constants.threshold), constants.hard,
+            flat(membrane), flat(spikes),
         )  # fmt: skip
         ctx.membrane, ctx.constants, ctx.surrogate = membrane, constants, surrogate
         ctx.set_materialize_grads(False)
@@ -79,7 +79,7 @@ class _LifScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor, Tensor, None, None]:
         membrane, constants, surrogate = ctx.membrane, ctx.constants, ctx.surrogate
-        v = _flat(membrane)
+        v = flat(membrane)
         real = v.dtype.type
         if g_spikes is None:
             g_spikes = membrane.new_zeros(()).expand(membrane.shape)
@@ -88,15 +88,16 @@ class _LifScan(torch.autograd.Function):
             g_carry.copy_(g_last)
         g_x = torch.empty_like(membrane)
         lif_backward(
-            same_each_step(g_spikes), v, g_carry.view(-1).numpy(), real(constants.decay), real(constants.threshold),
+            same_each_step(g_spikes), v, g_carry.numpy().reshape(-1), real(constants.decay), real(constants.threshold),
             constants.hard, not constants.detach_reset, constants.through_time,
-            surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()), _flat(g_x),
+            surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()), flat(g_x),
         )  # fmt: skip
         return g_x, g_carry, None, None
 
 
-def _flat(x: Tensor) -> np.ndarray:
-    return x.view(len(x), -1).numpy()
+def flat(x: Tensor) -> np.ndarray:
+    """`[T, B, N]` as an array `[T, B*N]` on the same memory."""
+    return x.numpy().reshape(x.shape[0], -1)
 
 
 def same_each_step(x: Tensor) -> np.ndarray:
@@ -104,4 +105,4 @@ def same_each_step(x: Tensor) -> np.ndarray:
     gradient): the kernels then read the one frame."""
     if x.stride(0) == 0:
         x = x[:1]
-    return x.contiguous().view(len(x), -1).numpy()
+    return flat(x.contiguous())

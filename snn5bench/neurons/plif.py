@@ -7,7 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from snn5bench.neurons.loop import LoopNeuron, State
+from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.loop import LoopNeuron, MultiGaussian, State
+from snn5bench.neurons.neuron import Memory
+from snn5bench.neurons.plif_scan import plif_scan
 from snn5bench.neurons.surrogate import Surrogate
 
 
@@ -25,6 +28,19 @@ class PLIF(LoopNeuron):
         if tau <= 1:
             raise ValueError(f"tau must be above 1, got {tau}")
         self.w = nn.Parameter(torch.tensor(-math.log(tau - 1)))
+
+    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+        """Spikes for the input current `x`, both `[T, B, N]`; compiled where the layer is not recurrent."""
+        (k,) = self.coefficients()
+        plain = self.time == "notd" or self.recurrent_weight is not None or isinstance(self.surrogate, MultiGaussian)
+        if plain or not compiled(x, k):
+            return super().forward(x, memory)
+        memory = memory if memory is not None else Memory()
+        memory.step += len(x)
+        _, state = memory.state or self.rest(x[0])
+        spikes, state = plif_scan(x, state, k, self.surrogate, self.time == "full")
+        memory.state = (spikes[-1], state) if self.time == "full" else (spikes[-1].detach(), state.detach())
+        return spikes
 
     def coefficients(self) -> tuple[Tensor, ...]:
         """k."""

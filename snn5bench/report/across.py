@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from snn5bench.report.build import text_of
 from snn5bench.report.columns import COLUMNS
-from snn5bench.report.html import Cell, anchor, bar, cell, named, track
+from snn5bench.report.html import Cell, Notes, anchor, bar, cell, named, track
 from snn5bench.report.summary import kind
 from snn5bench.report.table import Estimate, Row, Table
 
@@ -67,6 +67,12 @@ class Section(NamedTuple):
         return " ".join(["snn5bench data probe", shlex.quote(setup.dataset_name), *settings])
 
     @property
+    def first(self) -> str:
+        """`3 of 4 datasets that need time`: how often one of its rows is first, alone or tied."""
+        timed = [entry.row for entry in self.entries if entry.row.temporal]
+        return f"{sum(row.rank == 1 for row in timed)} of {len(timed)} that need time"
+
+    @property
     def kind(self) -> str:
         """What the dataset is for."""
         return kind(self.entries[0].row)
@@ -77,15 +83,17 @@ def data_key(row: Row) -> DataKey:
     return row.setup.dataset_name, text_of(row.setup.dataset_params)
 
 
-def sections(tables: Sequence[Table], probes: Mapping[DataKey, Probe]) -> tuple[list[Section], list[Section]]:
+def sections(
+    tables: Sequence[Table], probes: Mapping[DataKey, Probe], notes: Notes
+) -> tuple[list[Section], list[Section]]:
     """The methods' sections and the datasets', each by name; datasets that need time come first."""
     rows = [(table, row) for table in tables for row in table.rows]
-    titles = _titles(rows)
+    titles = dataset_titles(tables)
     gains = track([row.temporal_gain for _, row in rows], zero=True)
     methods: dict[str, list[Entry]] = defaultdict(list)
     datasets: dict[DataKey, list[Entry]] = defaultdict(list)
     for table, row in rows:
-        entry = _entry(table, row, titles[data_key(row)], gains)
+        entry = _entry(table, row, titles[data_key(row)], gains, notes)
         methods[row.method].append(entry)
         datasets[data_key(row)].append(entry)
     return (
@@ -97,11 +105,12 @@ def sections(tables: Sequence[Table], probes: Mapping[DataKey, Probe]) -> tuple[
     )
 
 
-def _titles(rows: Sequence[tuple[Table, Row]]) -> dict[DataKey, str]:
+def dataset_titles(tables: Sequence[Table]) -> dict[DataKey, str]:
     """The name that suites give each dataset, with the suites where they give it to different data."""
     suites: dict[str, dict[DataKey, list[str]]] = defaultdict(dict)
-    for table, row in rows:
-        suites[row.dataset].setdefault(data_key(row), []).append(table.suite)
+    for table in tables:
+        for row in table.rows:
+            suites[row.dataset].setdefault(data_key(row), []).append(table.suite)
     return {
         key: f"{label} ({', '.join(dict.fromkeys(named_in))})" if len(keys) > 1 else label
         for label, keys in suites.items()
@@ -109,7 +118,7 @@ def _titles(rows: Sequence[tuple[Table, Row]]) -> dict[DataKey, str]:
     }
 
 
-def _entry(table: Table, row: Row, title: str, gains: tuple[float, float]) -> Entry:
+def _entry(table: Table, row: Row, title: str, gains: tuple[float, float], notes: Notes) -> Entry:
     bars = {
         "accuracy": bar(row.accuracy, (0.0, 1.0), zero=False),
         "temporal_gain": bar(row.temporal_gain, gains, zero=True),
@@ -120,7 +129,7 @@ def _entry(table: Table, row: Row, title: str, gains: tuple[float, float]) -> En
         row=row,
         dataset=title,
         dataset_anchor=named("dataset", title),
-        cells=[cell(column, row, bars.get(column.key)) for column in SHOWN],
+        cells=[cell(column, row, bars.get(column.key), notes) for column in SHOWN],
     )
 
 

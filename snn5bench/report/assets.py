@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from markupsafe import Markup
 
 @cache
 def datatables_js() -> Markup:
-    """DataTables with its extensions as bundled by itables, base64 of an ES module."""
+    """DataTables with its extensions as bundled by itables, an ES module."""
     import itables.options
 
-    return Markup(b64encode(Path(itables.options.dt_bundle).read_bytes()).decode("ascii"))
+    return _inside("script", Path(itables.options.dt_bundle).read_text(encoding="utf-8"))
 
 
 @cache
@@ -41,6 +40,10 @@ def own(name: str) -> Markup:
 
 
 def _inside(tag: str, text: str) -> Markup:
+    """The text for its own element. An opened HTML comment in a script would hide the script's end: in its strings and
+    regular expressions the escaped sign means the same."""
+    if tag == "script":
+        text = text.replace("<!--", r"<\!--")
     if f"</{tag}" in text.lower():
         raise ValueError(f"this text would end its own <{tag}> element")
     return Markup(text)

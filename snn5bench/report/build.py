@@ -28,12 +28,14 @@ def build_table(
     claims: Mapping[tuple[str, str], Sequence[Claimed]] | None = None,
     files: Mapping[str, str] | None = None,
     suite: str = "",
+    description: str = "",
 ) -> Table:
     """The leaderboard of one suite.
 
     A row is a (dataset, variant) pair. Its accuracy is over the seeds that are done; a row with a seed failed or
     missing shows its numbers with a mark, but has no rank. `claims` maps (method, dataset) to published
-    claims with their verdicts, `files` a record's key to the name of its file. The order of the records does not matter.
+    claims with their verdicts, `files` a record's key to the name of its file; `suite` names a table without records.
+    The order of the records does not matter.
     """
     names = sorted({record.suite for record in records})
     if len(names) > 1:
@@ -59,7 +61,12 @@ def build_table(
             files=files or {},
         )
         rows += ranked([aggregate(variant, cells, context) for variant, cells in sorted(of.items())], of, context)
-    return Table(suite=names[0] if names else suite, rows=sorted(rows, key=_order), selection_rule=rule)
+    return Table(
+        suite=names[0] if names else suite,
+        description=" ".join(description.split()),
+        rows=sorted(rows, key=_order),
+        selection_rule=rule,
+    )
 
 
 def dataset_labels(records: Iterable[Record]) -> dict[tuple[str, str], str]:

@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: synaptic operations, energy, sparsity."""
+"""Accuracy against what it costs: synaptic operations, energy."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from typing import Any
 import altair as alt
 
 from snn5bench import stats
+from snn5bench.report.chart_data import inline
 from snn5bench.report.chart_labels import labels
 from snn5bench.report.columns import COLUMNS
 from snn5bench.report.palette import NEUTRAL, scales
 from snn5bench.report.table import Row
 
 HEIGHT = 260
+LABEL = 150
+"""Pixels of a name in a legend."""
 _TEXT = {column.key: column.text for column in COLUMNS}
 _TITLE = {column.key: column.title for column in COLUMNS}
-
+CHOSEN = alt.selection_point(name="chosen", fields=["variant"], bind="legend")
+"""The methods that were clicked in a legend, all of them where none was. A chart adds it to one of its layers."""
+SEEN = alt.condition(CHOSEN, alt.value(1.0), alt.value(0.12))
+"""Opacity of what belongs to a method."""
 Points = list[dict[str, Any]]
 Layers = alt.LayerChart | alt.FacetChart
 """What `alt.layer` returns."""
@@ -44,11 +50,14 @@ def against_synops(rows: list[Row], names: list[str]) -> Drawing:
         return None, left_out
     cost = [row.synops_per_sample.value or 0.0 for row in drawn]
     front = stats.pareto(cost, [row.accuracy.mean or 0.0 for row in drawn])
-    points = [_point(row, x, "synops_per_sample", float(on)) for row, x, on in zip(drawn, cost, front, strict=True)]
+    points = [
+        point_of(row, x, _TEXT["synops_per_sample"](row), float(on))
+        for row, x, on in zip(drawn, cost, front, strict=True)
+    ]
     x = alt.X("x:Q").title("synaptic operations per sample").scale(type="log", nice=False, padding=24)
     line = _front([point for point in points if point["front"]], x)
-    signs = _signs(points, x.axis(format="~s", tickCount=4), "synops_per_sample", names)
-    return alt.layer(line, *signs).properties(height=HEIGHT), left_out
+    methods = signs(points, x.axis(format="~s", tickCount=4), _TITLE["synops_per_sample"], names)
+    return alt.layer(line, *methods).properties(height=HEIGHT), left_out
 
 
 def against_energy(rows: list[Row], names: list[str]) -> Drawing:
@@ -59,7 +68,8 @@ def against_energy(rows: list[Row], names: list[str]) -> Drawing:
     points = []
     for row, share in zip(drawn, front_share(drawn), strict=True):
         low, high = row.energy_nj.low or 0.0, row.energy_nj.high or 0.0
-        points.append(_point(row, sqrt(low * high), "energy_nj", share) | {"x_low": low, "x_high": high})
+        middle = point_of(row, sqrt(low * high), _TEXT["energy_nj"](row), share)
+        points.append(middle | {"x_low": low, "x_high": high})
     x = (
         alt.X("x:Q")
         .title("energy per sample, nJ")
@@ -67,17 +77,18 @@ def against_energy(rows: list[Row], names: list[str]) -> Drawing:
         .axis(format="~s", tickCount=4)
     )
     ranges = (
-        alt.Chart(alt.InlineData(values=points))
+        alt.Chart(inline(points))
         .mark_rule(strokeWidth=1.5)
         .encode(
             x=alt.X("x_low:Q"),
             x2="x_high:Q",
             y="accuracy:Q",
             color=_colour(names, legend_of(points)),
-            tooltip=_tips("energy_nj"),
+            opacity=SEEN,
+            tooltip=_tips(_TITLE["energy_nj"]),
         )
     )
-    return alt.layer(ranges, *_signs(points, x, "energy_nj", names)).properties(height=HEIGHT), left_out
+    return alt.layer(ranges, *signs(points, x, _TITLE["energy_nj"], names)).properties(height=HEIGHT), left_out
 
 
 def front_share(rows: Sequence[Row]) -> list[float]:
@@ -92,27 +103,14 @@ def front_share(rows: Sequence[Row]) -> list[float]:
     return [1.0 if all(flags) else 0.4 if any(flags) else 0.0 for flags in on]
 
 
-def against_sparsity(rows: list[Row], names: list[str]) -> Drawing:
-    """Accuracy against the share of zero activations."""
-    drawn, left_out = split(rows, lambda row: row.activation_sparsity.reason)
-    if not drawn:
-        return None, left_out
-    share = [100 * (row.activation_sparsity.value or 0.0) for row in drawn]
-    front = stats.pareto([-x for x in share], [row.accuracy.mean or 0.0 for row in drawn])
-    points = [_point(row, x, "activation_sparsity", float(on)) for row, x, on in zip(drawn, share, front, strict=True)]
-    x = alt.X("x:Q").title("zero activations, %").scale(zero=False, padding=24)
-    return alt.layer(*_signs(points, x, "activation_sparsity", names, logarithmic=False)).properties(
-        height=HEIGHT
-    ), left_out
-
-
 def _positive(value: float | None, reason: str) -> str:
     if value is None:
         return reason
     return "" if value > 0 else "it is zero, which a logarithmic axis cannot show"
 
 
-def _point(row: Row, x: float, key: str, front: float) -> dict[str, Any]:
+def point_of(row: Row, x: float, text: str, front: float) -> dict[str, Any]:
+    """What a chart shows of a row at `x`, which people read as `text`; `front` is 1 on the Pareto front."""
     accuracy = row.accuracy
     return {
         "variant": row.variant,
@@ -122,7 +120,7 @@ def _point(row: Row, x: float, key: str, front: float) -> dict[str, Any]:
         "high": 100 * (accuracy.high or 0.0),
         "front": front,
         "accuracy_text": _TEXT["accuracy"](row),
-        "x_text": _TEXT[key](row),
+        "x_text": text,
     }
 
 
@@ -130,40 +128,49 @@ def _colour(names: list[str], legend: alt.Legend) -> alt.Color:
     return alt.Color("variant:N").scale(**scales(names)[0]).legend(legend)
 
 
-def _tips(key: str) -> list[alt.Tooltip]:
+def _tips(title: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("variant:N", title="Method"),
         alt.Tooltip("accuracy_text:N", title=_TITLE["accuracy"]),
-        alt.Tooltip("x_text:N", title=_TITLE[key]),
+        alt.Tooltip("x_text:N", title=title),
     ]
 
 
 def _front(points: Points, x: alt.X) -> alt.Chart:
     return (
-        alt.Chart(alt.InlineData(values=points))
+        alt.Chart(inline(points))
         .mark_line(interpolate="step-after", strokeDash=[4, 3], color=NEUTRAL, strokeWidth=1.5)
         .encode(x=x, y="accuracy:Q", order="x:Q")
     )
 
 
-def _signs(points: Points, x: alt.X, key: str, names: list[str], logarithmic: bool = True) -> list[alt.Chart]:
-    base = alt.Chart(alt.InlineData(values=points)).encode(x=x)
-    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, padding=8)
+def signs(points: Points, x: alt.X, title: str, names: list[str]) -> list[alt.Chart]:
+    """Each method's sign with its interval, filled on the front and named there; `title` is what `x` is in a tooltip."""
+    base = alt.Chart(inline(points)).encode(x=x)
+    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, nice=False, padding=8)
     colour, shape = scales(names)
     legend = legend_of(points)
-    bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q", color=_colour(names, legend))
-    signs = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
+    bars = base.mark_rule(strokeWidth=1.5).encode(
+        y=alt.Y("low:Q"), y2="high:Q", color=_colour(names, legend), opacity=SEEN
+    )
+    marks = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
         y=y,
         color=_colour(names, legend),
         fill=alt.Fill("variant:N").scale(**colour).legend(legend),
         shape=alt.Shape("variant:N").scale(**shape).legend(legend),
         fillOpacity=alt.FillOpacity("front:Q").scale(domain=[0, 1], range=[0, 1]).legend(None),
-        tooltip=_tips(key),
+        opacity=SEEN,
+        tooltip=_tips(title),
     )
-    return [bars, signs, *labels(points, x, y, logarithmic)]
+    return [bars, marks.add_params(CHOSEN), *labels(points, x, y)]
 
 
 def legend_of(points: Points) -> alt.Legend:
-    """The signs of the methods drawn, below the chart."""
+    """The signs of the methods drawn, below the chart; a click on one shows it alone (see `CHOSEN`)."""
     names = sorted({point["variant"] for point in points})
-    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=125, symbolOpacity=1)
+    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=LABEL, symbolOpacity=1, **columns_of(names))
+
+
+def columns_of(names: list[str]) -> dict[str, Any]:
+    """Two columns where some name needs the room; otherwise as many as the page's width holds."""
+    return {"columns": 2} if max(map(len, names), default=0) > 16 else {}

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from snn5bench.report.chart_cost import Drawing, split
+from snn5bench.report.chart_data import inline, word_of
 from snn5bench.report.columns import COLUMNS, rate_text
 from snn5bench.report.palette import NEUTRAL, scales
 from snn5bench.report.table import BreakEven, Row
@@ -88,9 +89,9 @@ def against_break_even(rows: list[Row], names: list[str]) -> Drawing:
             "x": even,
             "wins": {"below": 1.0, "across": 0.4}.get(where, 0.0),
             "even_text": rate_text(even),
-            "side": SIDES[where],
+            "side": where,
+            "rate_text": rate_text(row.break_even.rate.value),
         }
-        | _common(row)
         for row in drawn
         for model, even in row.break_even.by_model.items()
         for where in [side(row.break_even.low or 0.0, row.break_even.high or 0.0, even)]
@@ -98,14 +99,15 @@ def against_break_even(rows: list[Row], names: list[str]) -> Drawing:
     ]
     models = sorted({point["model"] for point in evens})
     colour, shape = scales(models)
-    legend = alt.Legend(title=None, orient="bottom", values=models, labelLimit=125, symbolOpacity=1)
+    legend = alt.Legend(title=None, orient="bottom", values=models, columns=2, labelLimit=125, symbolOpacity=1)
     x = alt.X("x:Q").title("spikes per input and step").scale(type="log", nice=False, padding=24).axis(tickCount=4)
     y = alt.Y("variant:N").title(None).sort(order).axis(labelLimit=180)
-    base = alt.Chart(alt.InlineData(values=measured)).encode(y=y, tooltip=_tips())
+    base = alt.Chart(inline(measured)).encode(y=y, tooltip=_tips())
     bars = base.mark_tick(thickness=4, size=22, color=NEUTRAL, opacity=1).encode(x=x)
     seeds = base.mark_rule(strokeWidth=7, color=NEUTRAL).encode(x=alt.X("low:Q"), x2="high:Q")
     signs = (
-        alt.Chart(alt.InlineData(values=evens))
+        alt.Chart(inline(evens))
+        .transform_calculate(side=word_of("side", SIDES))
         .mark_point(size=70, strokeWidth=2, opacity=1)
         .encode(
             x=x,
@@ -115,7 +117,7 @@ def against_break_even(rows: list[Row], names: list[str]) -> Drawing:
             shape=alt.Shape("model:N").scale(**shape).legend(legend),
             fillOpacity=alt.FillOpacity("wins:Q").scale(domain=[0, 1], range=[0, 1]).legend(None),
             tooltip=[
-                *_tips(),
+                *_tips()[:2],
                 alt.Tooltip("model:N", title="Energy model"),
                 alt.Tooltip("even_text:N", title="Breaks even at"),
                 alt.Tooltip("side:N", title="Measured"),

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from snn5bench.report.chart_data import inline
+
 WIDTH, HEIGHT = 235.0, 240.0
 """Pixels between the outermost signs where a page is 400 wide; on a wider one names only move apart."""
 LETTER, LINE = 6.4, 15.0
@@ -35,9 +37,10 @@ class _Box(NamedTuple):
         return self.left < other.right and other.left < self.right and abs(self.middle - other.middle) < LINE
 
 
-def places(points: list[dict[str, Any]], logarithmic: bool) -> list[tuple[dict[str, Any], Place]]:
-    """The points on the front with a place for their names, best accuracy first; those that find none are left out."""
-    across, down = _unit([end for p in points for end in _ends(p)], logarithmic), _unit(list(_heights(points)), False)
+def places(points: list[dict[str, Any]]) -> list[tuple[dict[str, Any], Place]]:
+    """The points on the front with a place for their names, best accuracy first; those that find none are left out. `x` is
+    on a logarithmic axis, `accuracy` is not."""
+    across, down = _unit([end for p in points for end in _ends(p)], True), _unit(list(_heights(points)), False)
     found: list[tuple[dict[str, Any], Place]] = []
     taken: list[_Box] = []
     for point in sorted(points, key=lambda point: (-point["accuracy"], point["variant"])):
@@ -54,13 +57,13 @@ def places(points: list[dict[str, Any]], logarithmic: bool) -> list[tuple[dict[s
     return found
 
 
-def labels(points: list[dict[str, Any]], x: alt.X, y: alt.Y, logarithmic: bool) -> list[alt.Chart]:
+def labels(points: list[dict[str, Any]], x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """One layer for each place that a name stands at."""
     at: dict[Place, list[dict[str, Any]]] = {}
-    for point, place in places(points, logarithmic):
+    for point, place in places(points):
         at.setdefault(place, []).append(point)
     return [
-        alt.Chart(alt.InlineData(values=named))
+        alt.Chart(inline(named))
         .mark_text(
             align="right" if place.turned else "left",
             dx=-ASIDE if place.turned else ASIDE,

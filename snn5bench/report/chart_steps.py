@@ -8,7 +8,8 @@ from typing import Any
 import altair as alt
 
 from snn5bench.report.build import spelt_out, text_of
-from snn5bench.report.chart_cost import HEIGHT, Drawing, legend_of
+from snn5bench.report.chart_cost import CHOSEN, HEIGHT, SEEN, Drawing, legend_of
+from snn5bench.report.chart_data import inline
 from snn5bench.report.columns import COLUMNS
 from snn5bench.report.palette import scales
 from snn5bench.report.table import Row, Table
@@ -68,19 +69,22 @@ def against_steps(rows: list[Row], names: list[str]) -> Drawing:
         .scale(type="log", base=2, nice=False, padding=24)
         .axis(values=ticks, format="d", grid=False)
     )
-    base = alt.Chart(alt.InlineData(values=points)).encode(
+    base = alt.Chart(inline(points)).encode(
         x=x,
         color=signs,
+        opacity=SEEN,
         tooltip=[
             alt.Tooltip("variant:N", title="Method"),
             alt.Tooltip("T:Q", title="T"),
             alt.Tooltip("text:N", title="Accuracy"),
         ],
     )
-    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, padding=8)
+    y = alt.Y("accuracy:Q").title("test accuracy, %").scale(zero=False, nice=False, padding=8)
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q")
     lines = base.mark_line(strokeWidth=1.5).encode(y=y)
-    marks = base.mark_point(size=70, filled=True, opacity=1).encode(
-        y=y, shape=alt.Shape("variant:N").scale(**shape).legend(legend)
+    marks = (
+        base.add_params(CHOSEN)
+        .mark_point(size=70, filled=True)
+        .encode(y=y, shape=alt.Shape("variant:N").scale(**shape).legend(legend))
     )
     return alt.layer(bars, lines, marks).properties(height=HEIGHT), left_out

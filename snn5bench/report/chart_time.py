@@ -6,12 +6,15 @@ from typing import Any
 
 import altair as alt
 
-from snn5bench.report.chart_cost import HEIGHT, Drawing, legend_of, split
+from snn5bench.report.chart_cost import CHOSEN, HEIGHT, SEEN, Drawing, legend_of, split
+from snn5bench.report.chart_data import inline
 from snn5bench.report.columns import COLUMNS
 from snn5bench.report.palette import ACCENT, NEUTRAL, dash_scale, scales
 from snn5bench.report.table import Row
 
 _TEXT = {column.key: column.text for column in COLUMNS}
+CROWD = 10
+"""Lines beyond which a chart shows the bands of its seeds only for those that are clicked."""
 STEP = 24
 """Pixels of height for each method on a chart with one line a method."""
 
@@ -34,7 +37,7 @@ def gains(rows: list[Row], names: list[str]) -> Drawing:
     ]
     colour = alt.Color("above:N").scale(domain=[True, False], range=[ACCENT, NEUTRAL]).legend(None)
     tips = [alt.Tooltip("variant:N", title="Method"), alt.Tooltip("text:N", title="Temporal gain, points")]
-    base = alt.Chart(alt.InlineData(values=points)).encode(y=_names(points), color=colour, tooltip=tips)
+    base = alt.Chart(inline(points)).encode(y=_names(points), color=colour, tooltip=tips)
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
     signs = base.mark_point(size=70, filled=True, opacity=1).encode(
         x=alt.X("x:Q").title("accuracy gained by time, points")
@@ -61,7 +64,7 @@ def peeking(rows: list[Row], names: list[str]) -> Drawing:
         alt.Tooltip("accuracy_text:N", title="Accuracy"),
         alt.Tooltip("text:N", title="Peeking adds, points"),
     ]
-    base = alt.Chart(alt.InlineData(values=points)).encode(
+    base = alt.Chart(inline(points)).encode(
         y=_names(points), x=alt.X("x:Q").title("added by peeking, points").scale(padding=30), tooltip=tips
     )
     bars = base.mark_bar(color=NEUTRAL, height=10)
@@ -79,23 +82,31 @@ def curves(rows: list[Row], names: list[str]) -> Drawing:
         for row in drawn
         for epoch, mean, low, high in zip(row.curve.epoch, row.curve.mean, row.curve.low, row.curve.high, strict=True)
     ]
-    signs = alt.Color("variant:N").scale(**scales(names)[0]).legend(legend_of(points))
-    dashes = alt.StrokeDash("variant:N").scale(**dash_scale(names)).legend(legend_of(points))
-    base = alt.Chart(alt.InlineData(values=points)).encode(
+    crowded = len(drawn) > CROWD
+    legend = legend_of(points)
+    signs = alt.Color("variant:N").scale(**scales(names)[0]).legend(legend)
+    dashes = alt.StrokeDash("variant:N").scale(**dash_scale(names)).legend(legend)
+    base = alt.Chart(inline(points)).encode(
         x=alt.X("epoch:Q").title("epoch").axis(tickMinStep=1, format="d").scale(zero=False, nice=False)
     )
-    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q"), y2="high:Q", color=signs)
-    lines = base.mark_line(strokeWidth=2, point={"size": 18}).encode(
+    band = base.mark_area().encode(
+        y=alt.Y("low:Q"),
+        y2="high:Q",
+        color=signs,
+        fillOpacity=alt.condition(CHOSEN, alt.value(0.15), alt.value(0.0), empty=not crowded),
+    )
+    lines = base.mark_line(strokeWidth=1.5 if crowded else 2, point=False if crowded else {"size": 18}).encode(
         y=alt.Y("mean:Q").title("validation accuracy, %").scale(zero=False),
         color=signs,
         strokeDash=dashes,
+        opacity=SEEN,
         tooltip=[
             alt.Tooltip("variant:N", title="Method"),
             alt.Tooltip("epoch:Q", title="Epoch"),
             alt.Tooltip("mean:Q", title="Validation accuracy, %", format=".1f"),
         ],
     )
-    return alt.layer(band, lines).properties(height=HEIGHT), left_out
+    return alt.layer(band, lines.add_params(CHOSEN)).properties(height=HEIGHT), left_out
 
 
 def _names(points: list[dict[str, Any]]) -> alt.Y:
@@ -104,6 +115,4 @@ def _names(points: list[dict[str, Any]]) -> alt.Y:
 
 
 def _zero() -> alt.Chart:
-    return (
-        alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=NEUTRAL, strokeDash=[3, 3]).encode(x="zero:Q")
-    )
+    return alt.Chart(inline([{"zero": 0}])).mark_rule(color=NEUTRAL, strokeDash=[3, 3]).encode(x="zero:Q")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_sparsity, against_synops
+from altair.utils.schemapi import debug_mode
+
+from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_synops
 from snn5bench.report.chart_even import against_break_even, verdicts
+from snn5bench.report.chart_sparsity import against_sparsity
 from snn5bench.report.chart_steps import against_steps, families
 from snn5bench.report.chart_time import curves, gains, peeking
 from snn5bench.report.table import Row, Table
@@ -42,6 +45,11 @@ class Figure(NamedTuple):
     left_out: dict[str, str]
     said: list[str]
 
+    @property
+    def room(self) -> int:
+        """Pixels of height that the page keeps free for it until it is drawn: its own, axis, title and some legend."""
+        return int(self.chart.height) + 90
+
 
 class Panel(NamedTuple):
     """All charts of one kind."""
@@ -56,7 +64,8 @@ KINDS = (
     Kind(
         "synops",
         "Accuracy against synaptic operations",
-        "Up and to the left is better. Bars are 95 % intervals; filled signs and the line are the Pareto front.",
+        "Up and to the left is better. Bars are 95 % intervals; filled signs and the line are the Pareto front. In every "
+        "chart, click a name below it to see that method alone, with shift to add another, twice to see all.",
         against_synops,
     ),
     Kind(
@@ -83,7 +92,10 @@ KINDS = (
     Kind(
         "sparsity",
         "Accuracy against sparsity",
-        "Up and to the right is better: fewer activations are non-zero. Filled: on the Pareto front.",
+        "Up and to the right is better: fewer of the values that feed synapses are non-zero. Filled: on the Pareto front. "
+        "Each line is an energy model: at a method's height it stands at the sparsity where that method would need as much "
+        "energy as a dense network of its shape, so a method to the right of a line is cheaper under that model. A line "
+        "breaks where no sparsity is enough. Models can be clicked like methods.",
         against_sparsity,
     ),
     Kind(
@@ -99,7 +111,8 @@ KINDS = (
     Kind(
         "curves",
         "Training curves",
-        "Validation accuracy by epoch: mean over the seeds, band from the worst to the best seed.",
+        "Validation accuracy by epoch: mean over the seeds, band from the worst to the best seed; among more than ten "
+        "methods, only those clicked below a chart show their bands.",
         curves,
     ),
     Kind(
@@ -114,6 +127,11 @@ KINDS = (
 
 def panels(table: Table) -> list[Panel]:
     """Every chart that the table has data for, by kind, with the reason for each that it has none for."""
+    with debug_mode(False):
+        return _panels(table)
+
+
+def _panels(table: Table) -> list[Panel]:
     names = sorted({row.variant for row in table.rows if row.accuracy.mean is not None})
     found = []
     for kind in KINDS:
@@ -134,6 +152,9 @@ def panels(table: Table) -> list[Panel]:
 
 
 def spec(chart: Layers, width: int | str, height: int | None = None) -> dict[str, Any]:
-    """The Vega-Lite document of a chart at the given size; the same for the same table."""
-    sized = chart.properties(width=width) if height is None else chart.properties(width=width, height=height)
-    return sized.to_dict() | {"autosize": {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}}
+    """The Vega-Lite document of a chart at the given size; the same for the same table. That it is a valid one is tested,
+    not checked again for each page, where checking takes most of the time."""
+    with debug_mode(False):
+        sized = chart.properties(width=width) if height is None else chart.properties(width=width, height=height)
+        document = sized.to_dict(validate=False)
+    return document | {"autosize": {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from snn5bench.report.format import MISSING, duration, format_interval, human_value, percent
@@ -177,10 +177,16 @@ COLUMNS = (
 """In the order in which they are shown."""
 
 
-def reasons(row: Row) -> dict[str, list[str]]:
-    """Reason to the titles of the columns that it explains: an `n/a`, or a number with something missing."""
+def reason_of(column: Column, row: Row) -> str:
+    """Why a column is `n/a`, or what is missing from its number. A row without accuracy has one reason for all."""
+    return column.why(row) if row.accuracy.mean is not None or column.key == "claim" else row.reason or column.why(row)
+
+
+def reasons(row: Row, keys: Collection[str] = ()) -> dict[str, list[str]]:
+    """Reason to the titles of the columns (of these keys, or of all) that it explains: an `n/a`, or a number with
+    something missing."""
     found: dict[str, list[str]] = {}
     for column in COLUMNS:
-        if column.key != "claim" and (why := column.why(row)):
+        if column.key != "claim" and (not keys or column.key in keys) and (why := column.why(row)):
             found.setdefault(why, []).append(column.title)
     return found

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 
+from snn5bench.report.columns import COLUMNS as SHOWN
 from snn5bench.report.table import Estimate, Row, Table
 
 NA = "n/a"
@@ -16,6 +17,27 @@ def number(value: float | None) -> str:
     if value is None:
         return NA
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
+REASONS: dict[str, Callable[[Row], str]] = {
+    **{column.key: column.why for column in SHOWN if column.key != "claim"},
+    "shuffled_gain": lambda row: row.shuffled_gain.reason,
+    "sdbp_gain": lambda row: row.sdbp_gain.reason,
+    "peeking_gap": lambda row: row.peeking_gap.reason,
+    "weight_sparsity": lambda row: row.weight_sparsity.reason,
+    "input_spike_rate": lambda row: row.break_even.rate.reason,
+    "break_even": lambda row: row.break_even.reason,
+}
+"""The columns, without `_low` and `_high`, to why they are `n/a` or what they lack."""
+
+
+def missing(row: Row) -> str:
+    """`temporal_gain: no twin was asked for; energy_nj, ann_ratio: no model gave a number`."""
+    found: dict[str, list[str]] = {}
+    for name, why in REASONS.items():
+        if reason := why(row):
+            found.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in found.items())
 
 
 def _estimate(name: str, of: Callable[[Row], Estimate]) -> dict[str, Callable[[Row], str]]:
@@ -59,6 +81,8 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "input_spike_rate": lambda row: number(row.break_even.rate.value),
     "break_even_low": lambda row: number(min(row.break_even.by_model.values(), default=None)),
     "break_even_high": lambda row: number(max(row.break_even.by_model.values(), default=None)),
+    "missing": missing,
+    "temporal": lambda row: "yes" if row.temporal else "no",
 }
 """Column name to its text, in the order written. New columns go to the end: readers count on the first ones."""
 

@@ -36,5 +36,14 @@ def _save(figure: Figure, folder: Path) -> list[Path]:
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))
     svg.write_text(vl_convert.vegalite_to_svg(document, config=config), encoding="utf-8")
     png.write_bytes(vl_convert.vegalite_to_png(document, config=config, scale=PNG_SCALE))
-    pdf.write_bytes(vl_convert.vegalite_to_pdf(document, config=config))
+    pdf.write_bytes(ordered(vl_convert.vegalite_to_pdf(document, config=config)))
     return [svg, png, pdf]
+
+
+def ordered(pdf: bytes) -> bytes:
+    """The same document with the names of each list of resources in order: vl-convert writes them in a random one. No byte
+    moves to another place outside such a list, so that what points into the file still holds."""
+    return _RESOURCES.sub(lambda found: found[1] + b"".join(sorted(found[2].splitlines(keepends=True))), pdf)
+
+
+_RESOURCES = re.compile(rb"(/(?:XObject|ExtGState|Shading|Pattern|Font) <<\n)((?: +/\w+ \d+ 0 R\n)+)")

@@ -8,13 +8,17 @@ import shlex
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
 
+from snn5bench.record import Environment
 from snn5bench.report import assets
 from snn5bench.report.chart_even import words
 from snn5bench.report.charts import panels, spec
-from snn5bench.report.columns import COLUMNS, Column, interval, reasons
+from snn5bench.report.columns import COLUMNS, Column, interval, rank_text, ratio_text, reason_of, reasons
 from snn5bench.report.format import format_interval, percent
+from snn5bench.report.marks import signs
+from snn5bench.report.overview import overview, synops_text
 from snn5bench.report.palette import theme
 from snn5bench.report.summary import kind, summarise
 from snn5bench.report.table import Estimate, Row, Table
@@ -32,6 +36,21 @@ class Bar(NamedTuple):
     zero: float | None
 
 
+class Notes:
+    """What the numbered notes of a page say: each reason once, in the order in which it first occurs."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._known: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """The note's number, from 1; 0 for no text."""
+        if text and text not in self._known:
+            self.texts.append(text)
+            self._known[text] = len(self.texts)
+        return self._known.get(text, 0)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell of the table."""
@@ -40,7 +59,8 @@ class Cell:
     text: str
     order: str
     """What it is sorted by; empty is last either way."""
-    reason: str
+    note: int
+    """Number of the note that says why it is `n/a`, or what is missing from it; 0 for none."""
     bar: Bar | None
 
 
@@ -61,11 +81,16 @@ class Line:
 def render(table: Table) -> str:
     """The page as text."""
     drawn = panels(table) if table.rows else []
+    notes = Notes()
     return environment().get_template("leaderboard.html.j2").render(
         table=table,
         columns=COLUMNS,
         wide_only=WIDE_ONLY,
-        lines=lines(table),
+        overview=overview(table),
+        lines=lines(table, notes),
+        notes=notes,
+        environments=environments(table),
+        anchor=anchor,
         answers=[(dataset, kind(table.of(dataset)[0]), summarise(table, dataset)) for dataset in table.datasets],
         panels=drawn,
         specs={figure.name: spec(figure.chart, "container") for panel in drawn for figure in panel.figures},
@@ -74,9 +99,9 @@ def render(table: Table) -> str:
     )  # fmt: skip
 
 
-def environment() -> Environment:
+def environment() -> Templates:
     """Jinja2 with escaping on for every template."""
-    found = Environment(
+    found = Templates(
         loader=PackageLoader("snn5bench.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -84,12 +109,31 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"percent": percent, "gain": _gain, "grouped": _grouped, "sides": words, "share": _share}
+    found.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+    found.filters |= {
+        "percent": percent,
+        "gain": _gain,
+        "grouped": _grouped,
+        "sides": words,
+        "share": _share,
+        "signs": signs,
+        "ratio": ratio_text,
+        "synops": synops_text,
+        "rank": rank_text,
+    }
     return found
 
 
-def lines(table: Table) -> list[Line]:
-    """Every row of the table, in its order."""
+def environments(table: Table) -> list[Environment]:
+    """Every environment that ran a row, once."""
+    found: list[Environment] = []
+    for row in table.rows:
+        found += [env for env in row.setup.environments if env not in found]
+    return found
+
+
+def lines(table: Table, notes: Notes) -> list[Line]:
+    """Every row of the table, in its order; what is missing goes to the notes."""
     found = []
     for number, dataset in enumerate(table.datasets):
         rows = table.of(dataset)
@@ -100,7 +144,7 @@ def lines(table: Table) -> list[Line]:
                 "accuracy": bar(row.accuracy, accuracy, zero=False),
                 "temporal_gain": bar(row.temporal_gain, gain, zero=True),
             }
-            cells = [cell(column, row, bars.get(column.key)) for column in COLUMNS]
+            cells = [cell(column, row, bars.get(column.key), notes) for column in COLUMNS]
             found.append(Line(row, anchor(row), number, kind(row), cells, reasons(row), command(table, row)))
     return found
 
@@ -121,11 +165,11 @@ def named(prefix: str, name: str) -> str:
     return f"{prefix}-{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-def cell(column: Column, row: Row, drawn: Bar | None) -> Cell:
-    """One column of one row, with the interval drawn in it."""
+def cell(column: Column, row: Row, drawn: Bar | None, notes: Notes) -> Cell:
+    """One column of one row, with the interval drawn in it and a note of what is missing."""
     value = column.sort(row)
     order = "" if value is None else f"{value:.9g}" if isinstance(value, int | float) else value
-    return Cell(column, column.text(row), order, column.why(row), drawn)
+    return Cell(column, column.text(row), order, notes.number(reason_of(column, row)), drawn)
 
 
 def track(estimates: list[Estimate], zero: bool) -> tuple[float, float]:

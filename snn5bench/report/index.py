@@ -6,26 +6,39 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from snn5bench.report import assets
-from snn5bench.report.across import SHOWN, DataKey, Probe, sections
-from snn5bench.report.html import environment, named
-from snn5bench.report.summary import kind, summarise
+from snn5bench.report.across import SHOWN, DataKey, Probe, data_key, dataset_titles, sections
+from snn5bench.report.html import Notes, anchor, environment, named
+from snn5bench.report.overview import overview
 from snn5bench.report.table import Table
 
 
-def render(tables: Sequence[Table], probes: Mapping[DataKey, Probe] | None = None) -> str:
-    """The page as text, for `results/index.html`; it links to `<suite>/leaderboard.html`. `probes` are by dataset."""
-    ordered = sorted(tables, key=lambda table: table.suite)
+def render(tables: Sequence[Table], probes: Mapping[DataKey, Probe] | None = None, unread: Sequence[str] = ()) -> str:
+    """The page as text, for `results/index.html`; it links to `<suite>/leaderboard.html`. `probes` are by dataset, `unread`
+    the suites whose leaderboard another version wrote."""
+    ordered = sorted((table for table in tables if table.rows), key=lambda table: (-len(table.rows), table.suite))
+    titles = dataset_titles(ordered)
+    notes = Notes()
+    methods, datasets = sections(ordered, probes or {}, notes)
     suites = [
         {
             "name": table.suite,
+            "anchor": named("suite", table.suite),
             "address": f"{quote(table.suite)}/leaderboard.html",
-            "ranked": sum(row.rank is not None for row in table.rows),
-            "rows": len(table.rows),
-            "answers": [(name, kind(table.of(name)[0]), summarise(table, name)) for name in table.datasets],
+            "description": table.description,
+            "overview": overview(table),
+            "datasets": {row.dataset: named("dataset", titles[data_key(row)]) for row in table.rows},
         }
         for table in ordered
     ]
-    methods, datasets = sections(ordered, probes or {})
     return environment().get_template("index.html.j2").render(
-        suites=suites, methods=methods, datasets=datasets, columns=SHOWN, named=named, assets=assets
+        suites=suites,
+        unread=unread,
+        methods=methods,
+        method_anchors={section.title: section.anchor for section in methods},
+        datasets=datasets,
+        columns=SHOWN,
+        notes=notes,
+        named=named,
+        anchor=anchor,
+        assets=assets,
     )  # fmt: skip

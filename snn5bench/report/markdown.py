@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from snn5bench.report.columns import COLUMNS, reasons
+from snn5bench.report.marks import signs
 from snn5bench.report.summary import kind, summarise
 from snn5bench.report.table import Row, Table
 
@@ -46,16 +47,24 @@ def _section(table: Table, dataset: str) -> list[str]:
         escape(summarise(table, dataset).text) + "\n",
         "\n".join([head, rule, *body]) + "\n",
     ]
-    remarks = "".join(line for row in rows for line in _remarks(row))
+    remarks = "".join([*(line for row in rows for line in _remarks(row)), *_missing(rows)])
     return [*parts, remarks] if remarks else parts
 
 
 def _remarks(row: Row) -> list[str]:
     name = escape(row.variant)
-    lines = [f"- {name} `{mark.symbol}`: {escape(mark.text)}\n" for mark in row.marks]
+    lines = [f"- {name} `{mark.symbol}`: {escape(mark.text)}\n" for mark in signs(row.marks)]
     if row.status != "done":
         lines.insert(0, f"- {name}, {str(row.status).replace('_', ' ')}: {escape(row.reason)}\n")
-        return lines
-    lines += [f"- {name}, published “{escape(claim.text)}”: {escape(claim.account)}\n" for claim in row.claims]
-    lines += [f"- {name}, {', '.join(titles)}: {escape(why)}\n" for why, titles in reasons(row).items()]
-    return lines
+    return lines + [f"- {name}, published “{escape(claim.text)}”: {escape(claim.account)}\n" for claim in row.claims]
+
+
+def _missing(rows: list[Row]) -> list[str]:
+    """Why a column is `n/a` or lacks something: a line for each reason, with the rows that share it. What never ran has
+    said why already."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.accuracy.mean is not None:
+            for why, titles in reasons(row).items():
+                found.setdefault((", ".join(titles), why), []).append(row.variant)
+    return [f"- {titles} of {escape(', '.join(names))}: {escape(why)}\n" for (titles, why), names in found.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from snn5bench.record import Record, Status
 from snn5bench.report.cells import Cells, Context, plural
@@ -15,6 +15,14 @@ def marks(cells: Cells, context: Context) -> list[Mark]:
     found = [*_source(cells), *_protocol(cells, context), *_seeds(cells, context), *_comparable(cells, context)]
     order = list(ALPHABET)
     return sorted(found, key=lambda mark: (order.index(mark.symbol), mark.text))
+
+
+def signs(found: Iterable[Mark]) -> list[Mark]:
+    """One mark a sign, in the alphabet's order, with all that its marks say."""
+    texts: dict[str, dict[str, None]] = {}
+    for mark in found:
+        texts.setdefault(mark.symbol, {})[mark.text] = None
+    return [Mark(symbol=sign, text="; ".join(texts[sign])) for sign in ALPHABET if sign in texts]
 
 
 def _source(cells: Cells) -> Iterator[Mark]:

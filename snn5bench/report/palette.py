@@ -40,7 +40,11 @@ def theme(dark: bool) -> dict[str, Any]:
             "labelColor": text, "titleColor": text, "gridColor": line, "domainColor": line, "tickColor": line,
             "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal",
         },
-        "legend": {"labelColor": text, "titleColor": text, "labelFontSize": 11, "labelLimit": 220, "columns": 3},
+        "legend": {
+            "labelColor": text, "titleColor": text, "labelFontSize": 11, "labelLimit": 220, "columns": 3,
+            "titleFontSize": 11, "titleFontWeight": "normal",
+            "layout": {"bottom": {"direction": "vertical", "anchor": "start"}},
+        },
         "title": {"color": text, "fontSize": 13, "anchor": "start", "fontWeight": 600},
         "text": {"color": text},
     }  # fmt: skip

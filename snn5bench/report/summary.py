@@ -96,8 +96,12 @@ def _why_none(rows: list[Row]) -> str:
     return "; ".join(dict.fromkeys(row.reason or row.rank_reason for row in rows))
 
 
-def _names(rows: list[Row], most: int = 4) -> str:
-    names = [row.variant for row in rows]
+def _names(rows: list[Row]) -> str:
+    return names_of([row.variant for row in rows])
+
+
+def names_of(names: list[str], most: int = 4) -> str:
+    """`a, b and c`; of more than `most` the first ones and the number of the others."""
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} others"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

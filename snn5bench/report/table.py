@@ -188,6 +188,8 @@ class Table(_Frozen):
     """All rows of a suite, by dataset (those that need time first), then rank, then accuracy."""
 
     suite: str
+    description: str = ""
+    """What the suite is for."""
     rows: list[Row]
     selection_rule: str = ""
     """The rule of most rows; a row with another carries a mark."""

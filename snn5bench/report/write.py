@@ -1,20 +1,26 @@
-"""The three leaderboard files of a suite, each replaced in one step."""
+"""The leaderboard files of a suite, each replaced in one step."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from snn5bench.report import csv, html, markdown
+from snn5bench.report import csv, html, markdown, stored
 from snn5bench.report.table import Table
+
+RENDERINGS: dict[str, Callable[[Table], str]] = {
+    "md": markdown.render,
+    "csv": csv.render,
+    "json": stored.render,
+    "html": html.render,
+}
+"""By the suffix of the file."""
 
 
 def write(table: Table, folder: Path) -> list[Path]:
-    """Write `leaderboard.md`, `.csv` and `.html` into `folder`; returns their paths."""
+    """Write `leaderboard.md`, `.csv`, `.json` and `.html` into `folder`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        replace(folder / f"leaderboard.{suffix}", render(table))
-        for suffix, render in (("md", markdown.render), ("csv", csv.render), ("html", html.render))
-    ]
+    return [replace(folder / f"leaderboard.{suffix}", render(table)) for suffix, render in RENDERINGS.items()]
 
 
 def replace(path: Path, text: str) -> Path:

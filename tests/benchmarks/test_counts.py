@@ -1,15 +1,13 @@
-"""Counting costs at most a fifth of a bare forward pass: 700-128-128-20, T = 100, batch 32."""
+"""What counting operations costs: over a bare forward pass, and against NeuroBench; 700-128-128-20, T = 100, batch 32."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
+import copy
 
 import numpy as np
 import pytest
 import torch
+from conftest import Versus
 from torch import Tensor
 
 from snn5bench.contracts.inputs import Events
@@ -25,33 +23,57 @@ def as_events(x: Tensor) -> Events:
     return Events(np.searchsorted(sample, np.arange(B + 1)), step.astype(np.int32), channel.astype(np.int32), T, C)
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    """Processor seconds of this thread: other processes on the machine must not decide."""
-    start = time.thread_time()
-    run()
-    return time.thread_time() - start
-
-
-@pytest.mark.parametrize("form", ["dense", "events"])
-def test_overhead(benchmark: Any, form: str) -> None:
-    torch.set_num_threads(1)
+def network() -> tuple[SpikingNet, Tensor]:
     torch.manual_seed(0)
-    model = SpikingNet(700, (128, 128), 20, lambda n: LIF()).eval()
+    model = SpikingNet(700, (128, 128), 20, lambda n: LIF(reset="hard")).eval()
     x = (torch.rand(100, 32, 700) < 0.03).float()
     model.calibrate(x, 0.08)
+    return model, x
+
+
+@pytest.mark.benchmark(group="counting")
+@pytest.mark.parametrize("form", ["dense", "events"])
+def test_over_a_bare_forward(versus: Versus, form: str) -> None:
+    """At most 1.2 times the cost: the bare pass over the counted one is at least 1 / 1.2."""
+    model, x = network()
     batch = x if form == "dense" else as_events(x)
-    ratios = []
-    with torch.no_grad():
-        model(batch)
-        with Counter(model) as counter:
-            model(batch)  # the first batch also looks for operations that no hook sees
-        for _ in range(40):
-            bare = seconds(lambda: model(batch))
-            with counter:
-                ratios.append(seconds(lambda: model(batch)) / bare)
-        with counter:
-            benchmark.pedantic(model, args=(batch,), rounds=20)
+    bare = copy.deepcopy(model)
+    with torch.no_grad(), Counter(model) as counter:
+        versus(lambda: model(batch), lambda: bare(batch), 1 / 1.2, rounds=40)
     assert not counter.result().missing
-    ratio = statistics.median(ratios)
-    benchmark.extra_info["overhead_ratio"] = ratio
-    assert ratio <= 1.2
+
+
+@pytest.mark.benchmark(group="counting")
+def test_against_neurobench(versus: Versus) -> None:
+    """A batch evaluated with its synaptic operations, ours and NeuroBench's on a dense network of the same weights; the
+    same number comes out. The target is what its counting costs by itself."""
+    pytest.importorskip("neurobench")
+    from neurobench.metrics.workload import SynapticOperations
+    from neurobench.models import TorchModel
+    from spikingjelly.activation_based import functional, layer, neuron
+    from torch import nn
+
+    model, x = network()
+    events = as_events(x)
+    stack: list[nn.Module] = []
+    for k in (1, 2, 3):
+        source = model.feed(k)
+        linear = layer.Linear(source.in_features, source.out_features, step_mode="m")
+        linear.load_state_dict(source.state_dict())
+        stack.append(linear)
+        stack.append(neuron.LIFNode(tau=10.0, decay_input=False, v_threshold=1.0, v_reset=0.0, step_mode="m"))
+    peer = nn.Sequential(*stack).eval()
+    wrapped = TorchModel(peer)
+    wrapped.register_hooks()
+    found: dict[str, float] = {}
+
+    def theirs() -> None:
+        functional.reset_net(peer)
+        for hook in (*wrapped.activation_hooks, *wrapped.connection_hooks):
+            hook.empty_cache() if hasattr(hook, "empty_cache") else hook.reset()
+        wrapped(x)
+        found.update(SynapticOperations()(wrapped, None, (torch.zeros(x.shape[1]), None)))
+
+    with torch.no_grad(), Counter(model) as counter:
+        versus(lambda: model(events), theirs, 6.5, rounds=5)
+    assert counter.result().synops_per_sample == pytest.approx(found["Effective_ACs"], rel=1e-3)

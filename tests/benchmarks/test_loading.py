@@ -1,15 +1,13 @@
 """An epoch of events against tonic with ToFrame, and building the packed data, on one file in SHD's layout.
 
-Both sides read the same 320 recordings of about 8,000 spikes on 700 units, 100 steps. Ratios are of process time, in
-alternation, so that a busy machine does not decide. Where tonic leaves the file system's cache warm, so do we.
+Both sides read the same 320 recordings of about 8,000 spikes on 700 units, 100 steps. The clock is
+the process's. Where tonic leaves the file system's cache warm, so do we.
 """
 
 from __future__ import annotations
 
 import shutil
-import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import h5py
 import numpy as np
 import pytest
 import tonic
+from conftest import Versus
 
 from snn5bench.contracts.inputs import Events
 from snn5bench.data.batches import SplitBatches
@@ -64,24 +63,14 @@ def tonics(shd: SHD) -> list[Any]:
     return [Local(save_to=root, train=train, transform=frame) for train in (True, False)]
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
-def ratio(theirs: Callable[[], object], ours: Callable[[], object], rounds: int) -> float:
-    ours()
-    return statistics.median(seconds(theirs) / max(seconds(ours), 1e-9) for _ in range(rounds))
-
-
 def read_all(datasets: list[Any]) -> None:
     for dataset in datasets:
         for i in range(len(dataset)):
             dataset[i]
 
 
-def test_an_epoch_of_events(benchmark: Any, shd: SHD) -> None:
+@pytest.mark.benchmark(group="data")
+def test_an_epoch_of_events(versus: Versus, shd: SHD) -> None:
     packed = prepare(shd)
     splits = [SplitBatches(packed, split, 32, order_seed=0) for split in (TRAIN, VAL, TEST)]
 
@@ -94,14 +83,13 @@ def test_an_epoch_of_events(benchmark: Any, shd: SHD) -> None:
         return total
 
     assert epoch() == packed.meta.events
-    benchmark.pedantic(epoch, rounds=10)
-    found = ratio(lambda: read_all(tonics(shd)), lambda: [epoch() for _ in range(10)], 3) * 10
-    benchmark.extra_info["times_tonic"] = found
-    assert found >= 100
+    versus(epoch, lambda: read_all(tonics(shd)), 100.0, rounds=3, repeat=10, clock=time.process_time)
 
 
-def test_building(benchmark: Any, shd: SHD, tmp_path: Path) -> None:
-    """Against tonic reading and framing everything once; filling its disk cache, its way to build once, is told beside."""
+@pytest.mark.benchmark(group="data")
+@pytest.mark.parametrize("peer", ["read", "disk cache"])
+def test_building(versus: Versus, shd: SHD, tmp_path: Path, peer: str) -> None:
+    """Against tonic reading and framing everything once, and against filling its disk cache, its way to build once."""
 
     def build() -> None:
         shutil.rmtree(folder_of(shd), ignore_errors=True)
@@ -115,8 +103,5 @@ def test_building(benchmark: Any, shd: SHD, tmp_path: Path) -> None:
         ]
         read_all(caches)
 
-    benchmark.pedantic(build, rounds=3)
-    found = ratio(lambda: read_all(tonics(shd)), build, 3)
-    benchmark.extra_info["times_tonic"] = found
-    benchmark.extra_info["times_tonic_disk_cache"] = ratio(fill, build, 1)
-    assert found >= 5
+    theirs = fill if peer == "disk cache" else lambda: read_all(tonics(shd))
+    versus(build, theirs, 5.0, rounds=3, clock=time.process_time)

@@ -1,17 +1,16 @@
 """Spiking S4D, forward and backward, against the same in plain torch: Fourier transforms and a loop over steps.
 
-16 samples, 128 channels, 64 states, one thread, processor time, medians of runs in alternation. The same numbers come out.
+16 samples, 128 channels, 64 states. The same numbers come out.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import torch
+from conftest import Versus
 from torch import Tensor
 
 from snn5bench.neurons.lif import LIF
@@ -53,22 +52,15 @@ def plain_block(block: Block, x: Tensor) -> Tensor:
     return x + torch.nn.functional.glu(half)
 
 
-def seconds(run: Callable[[], Tensor], g: Tensor) -> float:
-    """Forward and backward."""
-    start = time.thread_time()
-    run().backward(g)
-    return time.thread_time() - start
-
-
-def ratio(slow: Callable[[], Tensor], fast: Callable[[], Tensor], g: Tensor, rounds: int = 3) -> float:
-    """Median of the ratios of runs in alternation."""
-    seconds(slow, g), seconds(fast, g)
-    return statistics.median(seconds(slow, g) / seconds(fast, g) for _ in range(rounds))
+def both(
+    ours: Callable[[], Tensor], peer: Callable[[], Tensor], g: Tensor
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Forward and backward of each."""
+    return lambda: ours().backward(g), lambda: peer().backward(g)
 
 
 @pytest.fixture(params=[256, 1024, 4096])
 def block(request: pytest.FixtureRequest) -> tuple[Block, Tensor, Tensor]:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     block, x = Block(S4D(CHANNELS, STATES)), torch.randn(request.param, BATCH, CHANNELS)
     block.calibrate(x, 0.1)
@@ -78,43 +70,35 @@ def block(request: pytest.FixtureRequest) -> tuple[Block, Tensor, Tensor]:
 LEAST = {256: 2.0, 1024: 4.0, 4096: 5.0}
 
 
-def test_spiking_layer(benchmark: Any, block: tuple[Block, Tensor, Tensor]) -> None:
+@pytest.mark.benchmark(group="state-space layer")
+def test_spiking_layer(versus: Versus, block: tuple[Block, Tensor, Tensor]) -> None:
     net, x, g = block
     with torch.no_grad():
         different = (spiking_layer(net, x) != plain_layer(net, x)).float().mean().item()
     assert different < 1e-4, "rounding flips a spike in ten thousand at most"
-    found = ratio(lambda: plain_layer(net, x), lambda: spiking_layer(net, x), g)
-    benchmark.extra_info["against_fft_and_loop"] = found
-    benchmark.pedantic(lambda: spiking_layer(net, x).backward(g), rounds=3)
-    assert found > LEAST[len(x)]
+    versus(*both(lambda: spiking_layer(net, x), lambda: plain_layer(net, x), g), LEAST[len(x)], rounds=3)
 
 
-def test_whole_block(benchmark: Any, block: tuple[Block, Tensor, Tensor]) -> None:
+@pytest.mark.benchmark(group="state-space layer")
+def test_whole_block(versus: Versus, block: tuple[Block, Tensor, Tensor]) -> None:
     """With what both share: norm, gate, residual."""
     net, x, g = block
-    found = ratio(lambda: plain_block(net, x), lambda: net(x), g)
-    benchmark.extra_info["against_fft_and_loop"] = found
-    benchmark.pedantic(lambda: net(x).backward(g), rounds=3)
-    assert found > LEAST[len(x)] / 1.6
+    versus(*both(lambda: net(x), lambda: plain_block(net, x), g), LEAST[len(x)], rounds=3)
 
 
-def test_against_the_predictor(benchmark: Any, block: tuple[Block, Tensor, Tensor]) -> None:
+@pytest.mark.benchmark(group="state-space layer")
+def test_against_the_predictor(versus: Versus, block: tuple[Block, Tensor, Tensor]) -> None:
     """The surrogate dynamic network in place of the loop, as in the paper: on a CPU it costs more than the exact neuron."""
     net, x, g = block
     predictor = SDN()
-    found = ratio(lambda: plain_layer(net, x, predictor), lambda: spiking_layer(net, x), g)
-    benchmark.extra_info["against_fft_and_predictor"] = found
-    benchmark.pedantic(lambda: spiking_layer(net, x).backward(g), rounds=3)
-    assert found > LEAST[len(x)] / 1.6
+    versus(*both(lambda: spiking_layer(net, x), lambda: plain_layer(net, x, predictor), g), LEAST[len(x)], rounds=3)
 
 
-def test_neuron_alone(benchmark: Any, block: tuple[Block, Tensor, Tensor]) -> None:
+@pytest.mark.benchmark(group="state-space layer")
+def test_neuron_alone(versus: Versus, block: tuple[Block, Tensor, Tensor]) -> None:
     net, x, g = block
     predictor = SDN()
     with torch.no_grad():
         current = net.current(x)
     current.requires_grad_()
-    found = ratio(lambda: predictor(current), lambda: net.neuron(current), g)
-    benchmark.extra_info["predictor_against_exact"] = found
-    benchmark.pedantic(lambda: net.neuron(current).backward(g), rounds=3)
-    assert found > 2
+    versus(*both(lambda: net.neuron(current), lambda: predictor(current), g), 2.0, rounds=3)

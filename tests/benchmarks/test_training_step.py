@@ -1,33 +1,30 @@
 """A training step (forward, backward, Adam) of 700-128-128-20 at T = 100 and 2 % input, against the libraries' own.
 
-Ours and the peer's compute the same network: same weights, same neuron, same surrogate, losses equal. Steps alternate in
-one thread, times are that thread's CPU time, the result is the ratio of the medians. Absolute times are of no use on a
-shared machine; the load is recorded beside the ratio.
+Ours and the peer's compute the same network: same weights, same neuron, same surrogate, losses equal.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import Versus
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput, Events
+from snn5bench.neurons.adlif import AdLIF
 from snn5bench.neurons.glif import GLIF
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.network import SpikingNet
 from snn5bench.neurons.neuron import Neuron
+from snn5bench.neurons.plif import PLIF
 from snn5bench.neurons.surrogate import Surrogate
 
 T, CHANNELS, HIDDEN, CLASSES, DECAY = 100, 700, 128, 20, 0.9
-ROUNDS = 15
 
 
 class Batch(NamedTuple):
@@ -152,59 +149,33 @@ def stepper(net: nn.Module, x: BatchInput, label: Tensor) -> Callable[[], float]
     return step
 
 
-def alternate(fast: Callable[[], float], slow: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """CPU seconds of each, taken in turns after one warm-up."""
-    fast(), slow()
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(ROUNDS):
-        for run, taken in zip((fast, slow), times, strict=True):
-            start = time.thread_time()
-            run()
-            taken.append(time.thread_time() - start)
-    return times
-
-
-def report(benchmark: Any, fast: list[float], slow: list[float], target: float) -> float:
-    ratio = statistics.median(slow) / statistics.median(fast)
-    benchmark.extra_info |= {
-        "ratio": ratio, "target": target, "load": os.getloadavg()[0],
-        "ms": 1e3 * statistics.median(fast), "peer_ms": 1e3 * statistics.median(slow),
-    }  # fmt: skip
-    return ratio
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.mark.benchmark(group="training step")
-@pytest.mark.parametrize(("size", "target"), [(32, 8.0), (128, 5.0)])
+@pytest.mark.parametrize(("size", "least"), [(32, 8.0), (128, 5.0)])
 @pytest.mark.parametrize("name", PEERS)
-def test_against_libraries(benchmark: Any, name: str, size: int, target: float) -> None:
+def test_against_libraries(versus: Versus, name: str, size: int, least: float) -> None:
     package, peer, neuron = PEERS[name]
     pytest.importorskip(package)
     data = batch(size)
     net = ours(neuron, data)
     fast, slow = stepper(net, data.events, data.label), stepper(peer(net), data.dense, data.label)
     assert fast() == pytest.approx(slow(), rel=1e-3), "not the same network"
-    ratio = report(benchmark, *alternate(fast, slow), target)
-    benchmark.pedantic(fast, rounds=3)
-    assert ratio > 0.6 * target
+    versus(fast, slow, least)
+
+
+LOOPS: dict[str, tuple[Callable[[int], Neuron], float]] = {
+    "recurrent": (lambda n: LIF(DECAY, recurrent=n), 3.0),
+    "glif": (lambda n: GLIF(n, T, tau=0.9), 5.0),
+    "adlif": (AdLIF, 5.0),
+    "plif": (lambda n: PLIF(1 / (1 - DECAY)), 5.0),
+}
 
 
 @pytest.mark.benchmark(group="neurons with a loop as peer")
-@pytest.mark.parametrize(
-    ("neuron", "target"),
-    [
-        pytest.param(lambda n: LIF(DECAY, recurrent=n), 3.0, id="recurrent"),
-        pytest.param(lambda n: GLIF(n, T, tau=0.9), 5.0, id="glif"),
-    ],
-)
+@pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("size", [32, 128])
-def test_against_the_torch_loop(
-    benchmark: Any, monkeypatch: pytest.MonkeyPatch, neuron: Callable[[int], Neuron], target: float, size: int
-) -> None:
+def test_against_the_torch_loop(versus: Versus, monkeypatch: pytest.MonkeyPatch, name: str, size: int) -> None:
+    """The same network with plain torch operations for its synapses and neurons."""
+    neuron, least = LOOPS[name]
     data = batch(size)
     net = ours(neuron, data)
     step = stepper(net, data.events, data.label)
@@ -215,6 +186,4 @@ def test_against_the_torch_loop(
             return step()
 
     assert step() == pytest.approx(loop(), rel=1e-3)
-    ratio = report(benchmark, *alternate(step, loop), target)
-    benchmark.pedantic(step, rounds=3)
-    assert ratio > 0.6 * target
+    versus(step, loop, least)

@@ -25,11 +25,16 @@ VARIANTS = [
     ("lif", {"reset": "soft", "hidden": [16], "surrogate": "triangle"}),
     ("glif", {"channel_wise": False}),
     ("glif", {"hard_gates": True}),
+    ("glif", {"hard_gates": True, "channel_wise": False}),
     ("tskips", {"skips": [[2, 1, 1], [1, 1, 2]], "mix": "convex"}),
     ("tskips", {"skips": [[0, 2, 3], [1, 3, 0], [2, 2, 4]], "hidden": [24, 24]}),
+    ("tskips", {"skips": "search", "hidden": [20, 20], "search_candidates": 3}),
     ("tskips", {"skips": [[1, 2, 2], [2, 1, 3]], "hidden": [20, 20], "project": False}),
     ("spikingssm", {"neuron": "sdn", "norm": "batch", "prenorm": False}),
     ("sssa", {"form": "v1", "heads": 4}),
+    ("dcls", {"hidden": [12], "max_delay": 3, "dropout": 0.2, "readout_delays": True}),
+    ("asrc", {"adaptive": False, "skip": 3}),
+    ("adaptive-slope", {"rule": "interval", "surrogate": "triangle", "reset": "hard"}),
     ("se-adlif", {"discretisation": "ef", "recurrent": True}),
 ]
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from snn5bench.measure.counts import Counter
 from snn5bench.methods.tskips import TSkips
 from snn5bench.neurons.network import SpikingNet
+from snn5bench.neurons.skip_search import SearchedNet
 from tests.methods.method_tasks import fit, spec
 from tests.neurons.neuron_toys import pulses
 
@@ -79,3 +80,43 @@ def test_every_operation_is_counted_with_its_buffers() -> None:
     by_hand = 16 * (x.sum() + first.sum() + first[:15].sum() + second[:17].sum()) + 2 * second.sum()
     assert counts.synops_per_sample == pytest.approx(by_hand.item() / 20)
     assert [layer.detail["delay_bits"] for layer in counts.layers if layer.kind == "delay"] == [5 * 16, 3 * 16]
+
+
+def test_search_chooses_without_labels_and_says_what() -> None:
+    method = TSkips(TSkips.Params(hidden=(32, 32), skips="search", search_candidates=4, search_connections=2))
+    seen: dict[str, SearchedNet] = {}
+
+    def keep(net: torch.nn.Module) -> torch.nn.Module:
+        assert isinstance(net, SearchedNet)
+        seen["net"] = net
+        return net
+
+    assert fit(method, spec(), epochs=8, cut=keep) > 0.95
+    chosen = [tuple(skip.spec) for skip in seen["net"].skips]
+    assert len(chosen) == 2
+    (note,) = seen["net"].notes
+    assert f"(src, dst, delay) {chosen[0]}, {chosen[1]}: the best of 4" in note
+
+    def cut(net: torch.nn.Module) -> torch.nn.Module:
+        return method.timeless(keep(net))
+
+    assert fit(method, spec(), epochs=1, cut=cut) == pytest.approx(0.5, abs=3 * 0.5 / 1000**0.5)
+    assert [tuple(skip.spec) for skip in seen["net"].skips] == chosen, "the twin has the connections of the network"
+
+
+def test_the_space_of_the_search_holds_what_arrives_and_fits() -> None:
+    def space(**params: object) -> list[tuple[int, int, int]]:
+        return TSkips(TSkips.Params(hidden=(16, 8), skips="search", **params))._space(spec(T=5))  # type: ignore[arg-type]
+
+    found = space(search_delays=(2, 1, 5))
+    assert len(set(found)) == len(found) == 3 * 2 * 2
+    assert {skip[:2] for skip in found} == {(a, b) for a in (0, 1, 2) for b in (1, 2)}
+    assert {skip[2] for skip in found} == {1, 2}
+    assert space(search_delays=(1,), project=False) == [(1, 1, 1), (2, 2, 1)]
+
+
+def test_search_that_finds_no_room_is_refused() -> None:
+    few = TSkips(TSkips.Params(skips="search", search_delays=(30,)))
+    assert "3 connections asked for, 0 exist within T = 20" in few.supports(spec()).reason
+    with pytest.raises(ValidationError, match="skips"):
+        TSkips.Params(skips="seek")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import pytest
 
 from snn5bench.report import html, index
 from snn5bench.report.across import data_key
-from tests.report.conftest import CLAIMS, PROBE, Bench, fill
+from tests.report.conftest import CLAIMS, PROBE, Bench, fill, fill_atlas
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -67,6 +67,14 @@ class Opened:
         self.page.goto(address, timeout=PATIENCE_MS)
         self.page.wait_for_selector(ready, timeout=PATIENCE_MS)
 
+    def draw_all(self) -> None:
+        """Every chart that is not folded away, as printing does; they are otherwise drawn when they come near."""
+        self.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.chart')].every(c => c.dataset.drawn === 'yes' || !c.checkVisibility())",
+            timeout=PATIENCE_MS,
+        )
+
     def names(self) -> list[str]:
         """The methods shown, top down."""
         return self.page.locator("#leaderboard tbody th.method a").all_inner_texts()
@@ -85,6 +93,7 @@ def test_opens_quietly_at_every_size(browser: Any, address: str, width: int, sch
     """No message, no request beyond the file, no sideways scrolling, every chart drawn, the right ground."""
     opened = Opened(browser, address, width, scheme)
     page = opened.page
+    opened.draw_all()
     assert opened.said == []
     assert [url for url in opened.asked if not url.startswith(("file:", "blob:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -106,6 +115,7 @@ def test_no_name_on_a_front_covers_another(browser: Any, tmp_path: Path, width: 
     path = tmp_path / "leaderboard.html"
     path.write_text(html.render(bench.table()), encoding="utf-8")
     opened = Opened(browser, path.as_uri(), width, "light")
+    opened.draw_all()
     for chart in opened.page.locator("#synops .chart, #energy .chart").all():
         boxes = [name.bounding_box() for name in chart.locator("g.mark-text.role-mark text").all()]
         assert 3 <= len(boxes) <= 5
@@ -116,6 +126,7 @@ def test_no_name_on_a_front_covers_another(browser: Any, tmp_path: Path, width: 
 
 
 def test_a_changed_colour_scheme_redraws_the_charts(opened: Opened) -> None:
+    opened.draw_all()
     label = opened.page.locator(".chart svg.marks text").first
     before = label.get_attribute("fill")
     opened.page.emulate_media(color_scheme="dark")
@@ -123,6 +134,22 @@ def test_a_changed_colour_scheme_redraws_the_charts(opened: Opened) -> None:
         "before => document.querySelector('.chart svg.marks text')?.getAttribute('fill') !== before", arg=before
     )
     assert opened.said == []
+
+
+def test_a_model_in_the_legend_shows_its_break_even_line_alone(opened: Opened) -> None:
+    opened.draw_all()
+    chart = opened.page.locator("#sparsity .chart").first
+    lines = chart.locator("g.mark-line path")
+
+    def shown() -> dict[str, str]:
+        return {line.get_attribute("stroke"): line.get_attribute("stroke-opacity") for line in lines.all()}
+
+    assert len(shown()) == 2 and set(shown().values()) == {"0.6"}
+    chart.locator("g.mark-text.role-legend-label text", has_text="b-model").click()
+    opened.page.wait_for_function(
+        "node => node.querySelector('g.mark-line path[stroke-opacity=\"0\"]')", arg=chart.element_handle()
+    )
+    assert sorted(shown().values()) == ["0", "0.6"]
 
 
 def test_rows_are_grouped_by_dataset_and_sort_within(opened: Opened) -> None:
@@ -170,26 +197,63 @@ def test_columns_can_be_switched_and_a_narrow_window_starts_with_few(
     narrow.context.close()
 
 
+EXPLAINED = (
+    ("td.marks .mark", "a note | with a bar"),
+    ("td.temporal_gain a.na", "was asked for"),
+    ("td.claim .verdict", "direction reproduced with +2.0 points"),
+    (".status.failed", "loss became NaN in epoch 1"),
+)
+"""Signs of the table, and what explains them."""
+
+
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_marks_and_missing_numbers_explain_themselves(opened: Opened, way: str) -> None:
     tip = opened.page.locator("#tip")
-    for sign, text in (
-        ("td.marks abbr.mark", "a note | with a bar"),
-        ("td.temporal_gain abbr.na", "was asked for"),
-        ("td.claim abbr.verdict", "direction reproduced with +2.0 points"),
-    ):
-        sign_of = opened.page.locator(f"#leaderboard tbody {sign}").first
-        getattr(sign_of, way)()
-        assert tip.is_visible() and text in tip.inner_text()
-        assert sign_of.get_attribute("aria-describedby") == "tip"
+    for sign, text in EXPLAINED:
+        getattr(opened.page.locator(f"#leaderboard tbody {sign}").first, way)()
+        tip.filter(has_text=text).wait_for(timeout=PATIENCE_MS)
     opened.page.keyboard.press("Escape")
     assert tip.is_hidden()
+
+
+def test_a_screen_reader_finds_the_explanations(opened: Opened) -> None:
+    """In the tree that the browser gives it: a missing number is described by its note, a sign carries its own words."""
+    tree = opened.page.context.new_cdp_session(opened.page)
+    nodes = tree.send("Accessibility.getFullAXTree")["nodes"]
+    links = [node for node in nodes if node.get("name", {}).get("value", "").replace(" ", "").startswith("n/a")]
+    described = {node["description"]["value"] for node in links if node.get("description", {}).get("value")}
+    assert any("no NoTD twin (state cut between steps) was asked for" in text for text in described)
+    words = " ".join(node.get("name", {}).get("value", "") for node in nodes)
+    for _, text in EXPLAINED:
+        assert text in words or any(text in found for found in described)
+
+
+def test_the_table_by_keyboard_alone(opened: Opened) -> None:
+    """From the top: the skip link, then Tab through the controls, the headers and the first row with all its signs."""
+    page = opened.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the table"
+    page.keyboard.press("Enter")
+    seen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate("(e => `${e.id || e.className || e.tagName} ${e.textContent}`)(document.activeElement)")
+        )
+    joined = "\n".join(seen)
+    stops = ("pick-dataset", "only-ranked", "Columns", "Rank", "Accuracy", "glif", "direction reproduced")
+    places = [joined.index(stop) for stop in stops]
+    assert places == sorted(places), joined
+    page.locator("#leaderboard tbody a.na").first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector(':target').textContent").startswith("no ")
 
 
 def test_provenance_is_one_click_away_and_its_command_can_be_copied(opened: Opened) -> None:
     opened.page.locator("#leaderboard tbody th.method a").nth(2).click()
     row = opened.page.locator("details.row[open]")
     row.wait_for()
+    assert row.is_visible()
     assert row.count() == 1 and "Python 3.11.4" in row.inner_text()
     row.locator("button.copy").click()
     opened.page.wait_for_function("document.getElementById('said').textContent === 'Copied'")
@@ -228,7 +292,8 @@ def violations(page: Any) -> list[tuple[str, str]]:
 def test_axe_finds_no_violation(browser: Any, address: str, width: int, scheme: str) -> None:
     """With a row's details open."""
     opened = Opened(browser, address, width, scheme)
-    opened.page.evaluate("document.querySelector('details.row').open = true")
+    opened.draw_all()
+    opened.page.evaluate("document.querySelectorAll('details.group, details.row').forEach(part => part.open = true)")
     assert violations(opened.page) == []
     opened.context.close()
 
@@ -243,8 +308,38 @@ def test_the_front_page_is_quiet_fits_and_is_accessible(browser: Any, tmp_path: 
     page = opened.page
     assert opened.said == [] and [url for url in opened.asked if not url.startswith("file:")] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.locator("nav a", has_text="control").click()
-    assert page.evaluate("document.querySelector(':target').textContent").startswith("control")
+    page.locator("table.matrix thead a", has_text="control").click()
+    section = page.locator("details.group[open]")
+    assert section.locator("summary").inner_text().startswith("control") and section.count() == 1
+    page.locator("table.matrix tbody a.na").first.focus()
+    page.locator("#tip").wait_for(timeout=PATIENCE_MS)
     assert page.locator("table.probe").count() == 1
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert violations(page) == []
+    opened.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [SIZES[0], SIZES[3]])
+def test_a_long_suite_stays_small_legible_and_quick_to_use(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """300 rows: under 5 MB, no sideways scrolling, every chart drawn within its frame, sorting works, axe is content."""
+    path = tmp_path / "leaderboard.html"
+    path.write_text(html.render(fill_atlas(Bench()).table()), encoding="utf-8")
+    assert path.stat().st_size < 5_000_000
+    opened = Opened(browser, path.as_uri(), width, scheme)
+    page = opened.page
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    opened.draw_all()
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count() == 72
+    assert opened.said == [] and page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.chart svg.marks')].filter(svg => [...svg.querySelectorAll('text')].some(t => "
+        "t.getBoundingClientRect().right > svg.getBoundingClientRect().right + 1)).length"
+    )
+    assert cut == 0, "no word of an axis or a legend is cut off"
+    assert len(opened.names()) == 300
     assert violations(page) == []
     opened.context.close()

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from snn5bench.record import Epoch
-from snn5bench.report import chart_labels, html
+from snn5bench.report import chart_labels, chart_sparsity, html
 from snn5bench.report.chart_even import side, words
 from snn5bench.report.charts import panels, spec
 from snn5bench.report.table import BreakEven, Value
@@ -77,7 +77,8 @@ def test_a_claim_stands_beside_its_row_with_verdict_number_and_source(page: str)
         "source: Yao &lt;i&gt;et al.&lt;/i&gt; 2022, table 3"
     )
     (cell,) = re.findall(r'<td class="claim"[^>]*>.*?</td>', page)
-    assert f'92.1 % <abbr class="verdict direction-reproduced" tabindex="0" title="{account}">' in cell
+    assert "92.1 %" in cell and 'class="verdict told direction-reproduced" tabindex="0"' in cell
+    assert f'direction reproduced<span class="vh">: {account}</span>' in cell
     assert f"“92.1 %”: {account}; decided by <code>snn5bench run made-up</code>" in page
 
 
@@ -93,12 +94,24 @@ def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
     assert {address[1:] for address in found.addresses} <= set(found.ids)
 
 
-def test_what_is_missing_is_never_a_number(full: Bench, page: str) -> None:
-    for variant in ("broken", "ff", "shd-only"):
+def test_what_is_missing_is_never_a_number_and_has_a_note(page: str) -> None:
+    notes = dict(re.findall(r'<li id="why-(\d+)">(.*?)</li>', page))
+    for variant, why in (
+        ("broken", "loss became NaN in epoch 1"),
+        ("ff", "needs a static input"),
+        ("shd-only", "put shd_train.h5 into the data folder"),
+    ):
         (line,) = re.findall(rf"<tr data-dataset[^>]*>(?:(?!</tr>).)*>{variant}</a>.*?</tr>", page, flags=re.DOTALL)
         cells = re.findall(r"<td[^>]*class=\"num[^\"]*\"[^>]*>(.*?)</td>", line, flags=re.DOTALL)
         assert len(cells) == 11
-        assert all(re.fullmatch(r'\s*<abbr class="na" title="[^"]+">n/a</abbr>\s*', cell) for cell in cells)
+        found = [re.fullmatch(r'<span class="na" data-why="(\d+)">n/a<sup>\1</sup></span>', cell) for cell in cells]
+        assert {notes[match[1]] for match in found if match} == {why} and all(found)
+        assert f'class="status told {"needs_data" if variant == "shd-only" else ""}' in line
+    assert re.search(
+        r'<a class="na" href="#why-(\d+)" data-why="\1" aria-describedby="why-\1">n/a<sup>\1</sup></a>', page
+    )
+    assert len(set(notes.values())) == len(notes), "each reason is told once"
+    assert set(re.findall(r'data-why="(\d+)"', page)) == notes.keys()
 
 
 def test_command_is_quoted_for_the_shell(full: Bench) -> None:
@@ -140,13 +153,51 @@ def test_break_even_draws_every_model_and_says_which_side(full: Bench) -> None:
     assert panel.figures[0].left_out["silent"] == "a-model gave no number: no reads counted"
 
 
+def test_sparsity_has_each_models_break_even_line_at_each_methods_height(full: Bench) -> None:
+    """243 of 3000 values are non-zero: 91.9 % sparse; a-model breaks even at a rate of 0.25, b-model at a tenth of the
+    accuracy, c-model at none, so that it has no line. A method without a rate has no sign and breaks the lines."""
+    (panel,) = [panel for panel in panels(full.table()) if panel.kind.key == "sparsity"]
+    figure = panel.figures[0]
+    points = _values(figure.chart)
+    glif = [point for point in points if point.get("variant") == "glif"]
+    (sign,) = {(p["rate"], p["accuracy"], p["x_text"]) for p in glif if "model" not in p}
+    assert sign == (pytest.approx(0.081), 90.5, "91.9 %")
+    assert {p["model"]: p["rate"] for p in glif if "model" in p} == {"a-model": 0.25, "b-model": pytest.approx(0.0905)}
+    assert {p["model"]: (p["even"], p["side"]) for p in glif if "model" in p} == {
+        "a-model": ("75 %", "below"), "b-model": ("91 %", "below"),
+    }  # fmt: skip
+    line = sorted((p["order"], p["accuracy"]) for p in points if "part" in p and p["model"] == "b-model")
+    heights = [height for _, height in line]
+    assert heights == sorted(heights, reverse=True), "from the best method down"
+    straight = [(p["accuracy"], p["rate"]) for p in points if "part" in p and p["model"] == "a-model"]
+    assert len(straight) == 2 and {rate for _, rate in straight} == {0.25}, "the same break-even is one straight line"
+    document = spec(figure.chart, 300)
+    bound = {(param["name"], param["bind"], param["select"]["fields"][0]) for param in document["params"]}
+    assert bound == {("picked", "legend", "model"), ("chosen", "legend", "variant")}
+    bench = Bench()
+    for name, right, over in (("a", 180, {}), ("b", 150, {"layers": []}), ("c", 120, {"energy": {}}), ("d", 100, {})):
+        bench.add(name, "order", 0, right, **over)
+    (panel,) = [panel for panel in panels(bench.table()) if panel.kind.key == "sparsity"]
+    assert panel.figures[0].left_out == {"b": "no spike reached counted synapses"}
+    parts = [p["part"] for p in _values(panel.figures[0].chart) if "part" in p and p["model"] == "a-model"]
+    assert parts == ["a-model 0", "a-model 0", "a-model 1", "a-model 1"], "c has no break-even between a and d"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0.02, 0.3, [0.02, 0.05, 0.1, 0.2]), (0.001, 1.0, [0.001, 0.01, 0.1, 1.0]), (0.095, 0.1, [0.1])],
+)
+def test_sparsity_ticks(low: float, high: float, ticks: list[float]) -> None:
+    assert chart_sparsity._ticks(low, high) == ticks
+
+
 def test_names_on_a_front_find_places_or_are_left_out() -> None:
     """Six signs on one spot: four heights hold a name each, the best first; a sign off the front has none."""
     points = [
         {"variant": f"m{i}", "x": 100.0, "accuracy": 90.0, "low": 80.0, "high": 95.0, "front": float(i != 2)}
         for i in range(6)
     ] + [{"variant": "far", "x": 200.0, "accuracy": 85.0, "low": 80.0, "high": 95.0, "front": 1.0}]
-    found = chart_labels.places(points, logarithmic=True)
+    found = chart_labels.places(points)
     assert [(point["variant"], place.turned) for point, place in found] == [
         ("m0", False), ("m1", False), ("m3", False), ("m4", False), ("far", True),
     ]  # fmt: skip
@@ -197,6 +248,13 @@ def test_charts_have_no_point_for_a_row_without_accuracy(full: Bench) -> None:
             assert without <= figure.left_out.keys() | {"shd-only", "ff", "broken"}
 
 
+def test_charts_are_valid_vega_lite(full: Bench) -> None:
+    """A page is written without this check, which takes most of the time."""
+    for panel in panels(full.table()):
+        for figure in panel.figures:
+            figure.chart.to_dict(validate=True)
+
+
 def test_chart_documents_are_stable_and_plain_json(full: Bench) -> None:
     first, second = ([spec(f.chart, 300) for p in panels(full.table()) for f in p.figures] for _ in range(2))
     assert json.dumps(first) == json.dumps(second)
@@ -232,7 +290,7 @@ def _values(chart: object) -> list[dict[str, object]]:
 
 
 def test_bars_share_a_track(full: Bench) -> None:
-    lines = {line.row.id: line for line in html.lines(full.table())}
+    lines = {line.row.id: line for line in html.lines(full.table(), html.Notes())}
     bars = {name: next(c.bar for c in line.cells if c.column.key == "accuracy") for name, line in lines.items()}
     drawn = [bar for name, bar in bars.items() if name.endswith("@order") and bar is not None]
     assert min(bar.low for bar in drawn) == 0 and max(bar.high for bar in drawn) == 100

@@ -55,6 +55,20 @@ def test_csv_of_a_row_without_numbers_says_so_everywhere(full: Bench) -> None:
     assert rows["shd-only"]["status"] == "needs_data"
 
 
+def test_csv_says_why_for_every_missing_number(full: Bench) -> None:
+    for row in std_csv.DictReader(io.StringIO(csv.render(full.table()))):
+        told = " ".join(part.partition(":")[0] for part in row["missing"].split("; ")).replace(",", "").split()
+        for name, text in row.items():
+            short = name.removesuffix("_low").removesuffix("_high")
+            if text == "n/a" and short in csv.REASONS:
+                assert short in told, (row["method"], name)
+
+
+def test_markdown_tells_a_reason_once_for_all_rows_that_share_it(full: Bench) -> None:
+    text = markdown.render(full.table())
+    assert r"- Temporal gain of &lt;script&gt;alert(1)&lt;/script&gt;, silent, flaky, short: no NoTD twin" in text
+
+
 def test_csv_numbers() -> None:
     assert [csv.number(value) for value in (None, 0, 12345, 0.1234567, 1e9)] == [
         "n/a",

@@ -2,11 +2,11 @@
 (() => {
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const json = (id) => JSON.parse(document.getElementById(id).textContent);
+  const specs = json("specs"), themes = json("themes");
 
   async function dataTables() {
-    const packed = atob(document.getElementById("datatables").textContent);
-    const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
-    const address = URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
+    const text = document.getElementById("datatables").textContent;
+    const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     const module = await import(address);
     URL.revokeObjectURL(address);
     return module.default;
@@ -97,96 +97,41 @@
     document.documentElement.classList.toggle("dark", dark.matches);
   }
 
-  async function charts() {
-    const specs = json("specs"), themes = json("themes");
-    const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
-    for (const place of document.querySelectorAll(".chart")) {
-      const name = place.dataset.spec;
-      const config = structuredClone(themes[dark.matches ? "dark" : "light"]);
-      config.legend.columns = Math.max(1, Math.floor(place.clientWidth / 150));
-      await window.vegaEmbed(place, specs[name], {
-        config,
-        renderer: "svg",
-        theme: undefined,
-        downloadFileName: name,
-        tooltip: { theme: dark.matches ? "dark" : "light" },
-        actions,
-      });
-      place.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
-    }
-  }
+  const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
 
-  /* One tooltip for mouse and keyboard alike; Escape hides it. */
-  function tips() {
-    const tip = document.getElementById("tip");
-    let owner = null;
-    const hide = () => {
-      if (!owner) return;
-      owner.title = owner.dataset.title;
-      owner.removeAttribute("data-title");
-      owner.removeAttribute("aria-describedby");
-      owner = null;
-      tip.hidden = true;
-    };
-    const show = (event) => {
-      const target = event.target instanceof Element ? event.target.closest("abbr[title]:not([title=''])") : null;
-      if (!target || target === owner) return;
-      hide();
-      owner = target;
-      tip.textContent = target.title;
-      target.dataset.title = target.title;
-      target.removeAttribute("title");
-      target.setAttribute("aria-describedby", "tip");
-      tip.hidden = false;
-      const box = target.getBoundingClientRect(), size = tip.getBoundingClientRect();
-      const below = box.bottom + 6 + size.height < window.innerHeight;
-      tip.style.left = Math.max(6, Math.min(box.left, window.innerWidth - size.width - 6)) + "px";
-      tip.style.top = (below ? box.bottom + 6 : box.top - size.height - 6) + "px";
-    };
-    document.addEventListener("mouseover", show);
-    document.addEventListener("focusin", show);
-    document.addEventListener("mouseout", (event) => {
-      if (owner && event.target === owner) hide();
+  async function draw(place) {
+    place.dataset.drawn = "begun";
+    const name = place.dataset.spec;
+    const config = structuredClone(themes[dark.matches ? "dark" : "light"]);
+    config.legend.columns = Math.max(1, Math.floor(place.clientWidth / 150));
+    await window.vegaEmbed(place, specs[name], {
+      config,
+      renderer: "svg",
+      theme: undefined,
+      downloadFileName: name,
+      tooltip: { theme: dark.matches ? "dark" : "light" },
+      actions,
     });
-    document.addEventListener("focusout", hide);
-    document.addEventListener("scroll", hide, true);
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") hide();
-    });
+    place.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
+    place.dataset.drawn = "yes";
   }
 
-  async function copy(button) {
-    const said = document.getElementById("said");
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      said.textContent = "Copied";
-      button.firstChild.textContent = "Copied";
-    } catch {
-      window.getSelection().selectAllChildren(button.previousElementSibling);
-      said.textContent = "Could not copy; the command is selected";
-      button.firstChild.textContent = "Selected";
-    }
-    setTimeout(() => { button.firstChild.textContent = "Copy"; }, 2000);
+  /* A chart is drawn when it comes near, or all at once for paper. */
+  function charts() {
+    const places = [...document.querySelectorAll(".chart")];
+    const near = new IntersectionObserver((seen) => {
+      for (const { isIntersecting, target } of seen) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        if (!target.dataset.drawn) draw(target);
+      }
+    }, { rootMargin: "1200px" });
+    places.forEach((place) => near.observe(place));
+    window.addEventListener("beforeprint", () => places.filter((place) => !place.dataset.drawn && place.checkVisibility()).forEach(draw));
+    dark.addEventListener("change", () => places.filter((place) => place.dataset.drawn).forEach(draw));
   }
 
-  function openTarget() {
-    const row = location.hash ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
-    if (row instanceof HTMLDetailsElement) {
-      row.open = true;
-      row.querySelector("summary").focus();
-    }
-  }
-
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button.copy");
-    if (button) copy(button);
-  });
-  window.addEventListener("hashchange", openTarget);
-  dark.addEventListener("change", () => {
-    document.documentElement.classList.toggle("dark", dark.matches);
-    charts();
-  });
-  tips();
-  openTarget();
-  Promise.all([table(), window.vegaEmbed ? charts() : null]).then(() => { document.documentElement.dataset.ready = "yes"; });
+  dark.addEventListener("change", () => document.documentElement.classList.toggle("dark", dark.matches));
+  if (window.vegaEmbed) charts();
+  table().then(() => { document.documentElement.dataset.ready = "yes"; });
 })();
