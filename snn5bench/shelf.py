@@ -19,7 +19,7 @@ from snn5bench.data.cache import folder_of
 from snn5bench.data.probe import WHAT, Probe
 from snn5bench.data.stored import damaged, meta_of
 from snn5bench.errors import BenchError, ExitCode, Problem
-from snn5bench.plain import not_finite
+from snn5bench.plain import unusable
 from snn5bench.views import emit
 
 
@@ -42,10 +42,14 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             params[key] = json.loads(value)
         except json.JSONDecodeError:
             params[key] = value
-    if odd := not_finite(params):
-        raise BenchError("the value is not a finite number", f"--set {odd[0]}", "write a number")
+    if odd := unusable(params):
+        raise BenchError("the value is not a finite number, or too large", f"--set {odd[0]}", "write a number")
     try:
-        return cls(cls.Params.model_validate(params))
+        made = cls(cls.Params.model_validate(params))
+        made.spec()
+        return made
+    except RecursionError as error:
+        raise BenchError("its parameters are nested too deep", name, "flatten them") from error
     except ValidationError as error:
         known = ", ".join(cls.Params.model_fields)
         raise BenchError(

@@ -1,7 +1,7 @@
 """A dataset of any number of events, made as they are asked for; and a process that packs it and says what that took.
 
-`python -c 'from tests.data.endless import main; main()' EVENTS` prints a line of JSON when it begins, one for each hundredth,
-and one at the end.
+`python -c 'from tests.data.endless import main; main()' EVENTS` prints a line of JSON at the start, at each
+hundredth, and at the end.
 """
 
 from __future__ import annotations
