@@ -69,7 +69,7 @@ def _raises(case: Case, folder: Path) -> str:
 
 
 def _writes(case: Case, folder: Path) -> str:
-    (folder / "owned").touch()
+    (folder / "owned").write_text("x")
     return ""
 
 
