@@ -46,7 +46,13 @@ class Step(BaseModel):
 def make_dataset(cell: Cell) -> Dataset:
     """The dataset of a cell, under its parameters."""
     cls = registry.load("datasets", cell.dataset)
-    return cls(cls.Params.model_validate(cell.dataset_params))
+    with registry.blaming("datasets", cell.dataset, "cannot be set up"):
+        return cls(cls.Params.model_validate(cell.dataset_params))
+
+
+def source_of(cell: Cell) -> str:
+    """The same for all cells that are fed the same data."""
+    return f"{cell.dataset} {sorted(cell.dataset_params.items())}"
 
 
 class Planner:
@@ -66,7 +72,10 @@ class Planner:
             return Step(cell=cell, state=State.NOT_INSTALLED, reason=planned.absent)
         if planned.incompatible:
             return Step(cell=cell, state=State.INCOMPATIBLE, reason=planned.incompatible)
-        meta, missing = self._look_up(cell)
+        try:
+            meta, missing = self._look_up(cell)
+        except registry.BrokenPlugin as broken:
+            return Step(cell=cell, state=State.NOT_INSTALLED, reason=broken.problems[0].what)
         old = self.by_identity.get(cell.identity)
         if missing:
             return Step(cell=cell, state=State.NEEDS_DATA, reason=missing)
@@ -95,12 +104,13 @@ class Planner:
         return None if meta is None else keys.parts_of(cell, meta.fingerprint, meta.transform)
 
     def _look_up(self, cell: Cell) -> tuple[Meta | None, str]:
-        at = f"{cell.dataset} {sorted(cell.dataset_params.items())}"
+        at = source_of(cell)
         if at not in self._data:
             dataset = make_dataset(cell)
-            meta = meta_of(dataset)
-            verdict = dataset.available() if meta is None else None
-            self._data[at] = (meta, "" if verdict is None or verdict.ok else verdict.reason)
+            with registry.blaming("datasets", cell.dataset, "does not say whether it is here"):
+                meta = meta_of(dataset)
+                verdict = dataset.available() if meta is None else None
+                self._data[at] = (meta, "" if verdict is None or verdict.ok else verdict.reason)
         return self._data[at]
 
 

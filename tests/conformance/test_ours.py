@@ -25,6 +25,7 @@ VARIANTS = [
     ("lif", {"reset": "soft", "hidden": [16], "surrogate": "triangle"}),
     ("glif", {"channel_wise": False}),
     ("glif", {"hard_gates": True}),
+    ("glif", {"hard_gates": True, "channel_wise": False}),
     ("tskips", {"skips": [[2, 1, 1], [1, 1, 2]], "mix": "convex"}),
     ("tskips", {"skips": [[0, 2, 3], [1, 3, 0], [2, 2, 4]], "hidden": [24, 24]}),
     ("tskips", {"skips": "search", "hidden": [20, 20], "search_candidates": 3}),

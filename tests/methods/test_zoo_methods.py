@@ -16,8 +16,9 @@ METHODS: dict[str, dict[str, object]] = {
     "ce-lif": {"hidden": [8, 8], "recurrent": True},
     "spikformer": {"width": 16, "mlp": 2, "tokens": 4},
     "s4nn": {"hidden": 30},
+    "sglformer": {"width": 24, "mlp": 2, "tokens": 4, "pools": 1},
 }
-SLOW = ("spikformer",)
+SLOW = ("spikformer", "sglformer")
 PULSES = {"T": 12, "min_gap": 2, "max_gap": 4, "train": 20, "val": 10, "test": 20}
 
 
