@@ -28,6 +28,8 @@ BASELINE_VERSION = 1
 MAX_BYTES = 64 * 2**20
 """Larger files are not read: a baseline of 10,000 cells with 2,000 test samples each has about 10 MB."""
 
+_MAPPINGS = ("config", "code", "versions", "transform")
+"""Parts of a key that are mappings of names."""
 Answers = NDArray[np.bool_]
 """[n_test]: which test samples a cell got right."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -135,6 +137,11 @@ class Baseline(_Strict):
             raise ValueError(f"cells given twice: {', '.join(map(str, twice))}")
         if lost := {name for cell in self.cells for name in cell.made_of.values()} - self.parts.keys():
             raise ValueError(f"parts missing: {', '.join(sorted(lost))}")
+        for part, name in {item for cell in self.cells for item in cell.made_of.items()}:
+            if part == "environment":
+                Environment.model_validate(self.parts[name])
+            elif part in _MAPPINGS and not isinstance(self.parts[name], dict):
+                raise ValueError(f"{part} of a cell (part {name}) is no mapping")
         return self
 
     def key_parts(self, cell: LockedCell) -> dict[str, Any]:
@@ -234,6 +241,12 @@ def _lock_cell(record: Record, correct: Answers | None, parts: dict[str, Any]) -
             do="run the cell again",
         )
     content = made_of(record)
+    if odd := [part for part in _MAPPINGS if not isinstance(content.get(part, {}), dict)]:
+        raise BenchError(
+            f"seed {record.seed} of {name}: {odd[0]} of its key is no mapping",
+            f"record {record.key}",
+            "run the cell again",
+        )
     digests = {part: _digest(value) for part, value in content.items()}
     parts |= {digests[part]: value for part, value in content.items()}
     numbers: dict[str, Any] = {}

@@ -112,7 +112,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     if old.get("version") != new.get("version"):
         found.append(f"key: rule {old.get('version')} became {new.get('version')}")
     for part, word in (("config", "config"), ("code", "code"), ("versions", "environment"), ("transform", "data")):
-        before, after = old.get(part) or {}, new.get(part) or {}
+        before, after = (side if isinstance(side, dict) else {} for side in (old.get(part), new.get(part)))
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):
                 found.append(f"{word}: {name} {_change(before.get(name), after.get(name), part)}")

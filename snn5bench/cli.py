@@ -34,6 +34,7 @@ Only = Annotated[
     str | None, typer.Option("--only", metavar="PATTERN", help="Only rows whose method matches, like 'glif*'.")
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="Only these seeds.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 SUITES, RESULTS = Path("suites"), Path("results")
@@ -104,20 +105,26 @@ def plan(
 @app.command()
 def run(
     suite: SuiteArg,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")] = 0,
+    jobs: Jobs = 0,
     runner: Annotated[str, typer.Option("--runner", help="serial, processes or ray.")] = "processes",
     gpus: Annotated[
         float, typer.Option("--gpus", min=0, help="With ray: GPUs of a cell, like 0.25, where no record tells.")
     ] = 0,
     only: Only = None,
     seeds: Seeds = None,
+    more_seeds: Annotated[
+        int,
+        typer.Option(
+            "--more-seeds", min=0, help="Run so many seeds beyond the suite's instead, for `lock`, `compare`."
+        ),
+    ] = 0,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log each cell to MLflow.")] = True,
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,
 ) -> None:
     """Run the cells that are not cached. Stop it at any time: what had ended is kept."""
+    from snn5bench import further, views
     from snn5bench import run as driver
-    from snn5bench import views
     from snn5bench.errors import did_you_mean
     from snn5bench.progress import Display
     from snn5bench.tracking import MlflowTracker, NoTracker
@@ -125,6 +132,8 @@ def run(
     if runner not in (known := ("serial", "processes", "ray")):
         raise BenchError(f"no runner is called '{runner}'", "--runner", did_you_mean(runner, known))
     loaded, planned, store = _load(suite, suites, results, only, seeds)
+    if more_seeds:
+        planned, store = further.cells(planned, more_seeds), further.store_of(store)
     console = _console()
     tracker = MlflowTracker(loaded.name) if track else NoTracker()
     summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), gpus, loaded.limits)  # type: ignore[arg-type]
@@ -164,15 +173,22 @@ def compare(
         Path | None, typer.Option("--markdown", metavar="FILE", help="Also write it for a pull request.")
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write it as JUnit XML.")] = None,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Run rows that may have dropped with 12 further seeds, and look again.")
+    ] = False,
+    jobs: Jobs = 0,
     as_json: AsJson = False,
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,
 ) -> None:
     """Compare today's records with the locked ones: better, same, worse or cannot tell, for each row."""
     from snn5bench import gate
+    from snn5bench.compare import FURTHER
 
     loaded, planned, store = _load(suite, suites, results)
-    code = gate.compare_suite(loaded, planned, store, baseline, _console(), markdown, junit, as_json)
+    code = gate.compare_suite(
+        loaded, planned, store, baseline, _console(), markdown, junit, as_json, FURTHER * settle, jobs or _cores()
+    )
     raise typer.Exit(code)
 
 
@@ -180,7 +196,7 @@ def compare(
 def reproduce(
     row: Annotated[str, typer.Argument(metavar="ROW", help="METHOD@DATASET, as the leaderboard names it.")],
     suite: Annotated[str, typer.Option("--suite", help="The suite whose leaderboard has the row.")] = "bundled",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")] = 0,
+    jobs: Jobs = 0,
     as_json: AsJson = False,
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,

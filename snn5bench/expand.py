@@ -16,10 +16,13 @@ from snn5bench.cell import Cell, slug
 from snn5bench.contracts.dataset import DatasetSpec
 from snn5bench.contracts.params import Params
 from snn5bench.errors import BenchError, Problem, did_you_mean
-from snn5bench.plain import not_finite
+from snn5bench.plain import unusable
 from snn5bench.record import TwinKind
 from snn5bench.suite import DatasetBlock, MethodBlock, Pairs, Suite
-from snn5bench.yamlfile import YamlFile
+from snn5bench.yamlfile import YamlFile, dotted
+
+MOST_STEPS = 1 << 16
+"""Packed data number their steps in 16 bits."""
 
 
 class PlannedCell(BaseModel):
@@ -230,12 +233,21 @@ class _Expansion:
             return None
         try:
             with registry.blaming("datasets", name, "does not say what it is"):
-                return _Source(params.model_dump(mode="json"), DatasetSpec.model_validate(cls(params).spec()))
+                spec = DatasetSpec.model_validate(cls(params).spec())
         except registry.BrokenPlugin as broken:
             return _Source(params.model_dump(mode="json"), None, broken.problems[0].what)
         except BenchError as error:
             self._problem(error.problems[0].what, at, error.problems[0].do)
             return None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            inner = dotted(tuple(first["loc"]))
+            self._problem(f"of what it is made of, {inner}: {first['msg']}", at, "mend the inner parameters")
+            return None
+        if spec.T > MOST_STEPS:
+            self._problem(f"it has {spec.T:,} timesteps, at most {MOST_STEPS:,} can be stored", at, "lower them")
+            return None
+        return _Source(params.model_dump(mode="json"), spec)
 
     def _method_params(self, method: _Variant, dataset: _Variant, spec: DatasetSpec | None) -> dict[str, Any] | None:
         assert isinstance(method.block, MethodBlock)
@@ -250,9 +262,9 @@ class _Expansion:
         return None if params is None else params.model_dump(mode="json")
 
     def _params(self, schema: type[Params], row: _Variant, stated: dict[str, Any], at: tuple[str | int, ...]) -> Any:
-        for name in not_finite(stated):
+        for name in unusable(stated):
             part = next((p for p in ("params", "grid") if self.file.has((*at, p, name))), "on")
-            self._problem("the value is not a finite number", (*at, part, name), "write a number")
+            self._problem("the value is not a finite number, or too large", (*at, part, name), "write a number")
             return None
         try:
             return schema.model_validate(stated)

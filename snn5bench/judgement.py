@@ -88,6 +88,14 @@ class Comparison(_Frozen):
     changes: list[str]
     """What changed since the baseline."""
     rows: list[RowVerdict]
+    second_look: list[str] = []
+    """Rows that were suspect and were run with further seeds before this comparison; empty where it is the only look."""
+
+    @property
+    def suspects(self) -> list[RowName]:
+        """Rows that ran, and that more seeds could clear or convict."""
+        found = [row for row in self.rows if row.metrics["accuracy"].open and row.metrics["accuracy"].after is not None]
+        return [row.name for row in found]
 
     @property
     def verdict(self) -> Verdict:

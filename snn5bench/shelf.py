@@ -21,7 +21,7 @@ from snn5bench.data.cache import folder_of
 from snn5bench.data.probe import WHAT, Probe
 from snn5bench.data.stored import meta_of
 from snn5bench.errors import BenchError, ExitCode, Problem
-from snn5bench.plain import not_finite
+from snn5bench.plain import unusable
 from snn5bench.views import emit
 
 
@@ -44,10 +44,16 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             params[key] = json.loads(value)
         except json.JSONDecodeError:
             params[key] = value
-    if odd := not_finite(params):
-        raise BenchError("the value is not a finite number", f"--set {odd[0]}", "write a number")
+    if odd := unusable(params):
+        raise BenchError("the value is not a finite number, or too large", f"--set {odd[0]}", "write a number")
     try:
         checked = cls.Params.model_validate(params)
+        with registry.blaming("datasets", name, "cannot be set up"):
+            made = cls(checked)
+            made.spec()
+        return made
+    except RecursionError as error:
+        raise BenchError("its parameters are nested too deep", name, "flatten them") from error
     except ValidationError as error:
         known = ", ".join(cls.Params.model_fields)
         raise BenchError(
@@ -56,8 +62,6 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
                 for e in error.errors()
             ]
         ) from error
-    with registry.blaming("datasets", name, "cannot be set up"):
-        return cls(checked)
 
 
 def get(name: str, console: Console) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.tokens import (
     AliasToken,
     AnchorToken,
@@ -62,7 +62,11 @@ class YamlFile:
             line = f":{mark.line + 1}" if mark is not None else ""
             what = error.problem or error.context or "this is not YAML"
             raise BenchError(f"not valid YAML: {what}", f"{path}{line}", "mend the syntax at that line") from None
-        except (YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        except BenchError:
+            raise
+        except (
+            Exception
+        ) as error:  # on odd texts the parser raises what its depths raise: TypeError, AttributeError, ...
             first = str(error).strip().partition("\n")[0]
             raise BenchError(f"not valid YAML: {first}", str(path), "mend the file") from None
         if not isinstance(tree, CommentedMap):

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
+from snn5bench.compare import FIRST, FURTHER, ONLY, SECOND, Look
 from snn5bench.shift import Shift, Sides, shifts
 
 CHANCES, SHARES = (0.98, 0.05, 0.5), (0.7, 0.1, 0.2)
 """Most questions are easy, some hopeless, a fifth a coin flip: what single networks scatter on 2,000 is 0.6 points."""
+
+
+MARGIN = 0.01
+
+
+class Judged(NamedTuple):
+    """A night's rows: which are called worse, and which keep it open."""
+
+    alarms: list[bool]
+    suspects: list[bool]
 
 
 class Nights:
@@ -18,6 +31,7 @@ class Nights:
 
     def __init__(self, seed: int, samples: int = 2000) -> None:
         self.rng, self.samples = np.random.default_rng(seed), samples
+        self._samples = 2 / (samples + 2) ** 2
         self.flips = sum(share * p * (1 - p) for p, share in zip(CHANCES, SHARES, strict=True)) / samples
 
     def row(self, scatter: float, drop: float, before: int, after: int, touched: float = 1.0) -> Sides:
@@ -38,7 +52,7 @@ class Nights:
     def quick_row(self, scatter: float, drop: float, before: int, after: int) -> Sides:
         """The same without answers: normal accuracies, and the sample variance that such rows have on average."""
         values = self.rng.normal(0, scatter, before + after)
-        return Sides(values[:before], values[before:] - drop, sample_variance=2 / (self.samples + 2) ** 2)
+        return Sides(values[:before], values[before:] - drop, sample_variance=self._samples)
 
     def night(
         self, scatters: Sequence[float], drops: Sequence[float] | None = None, before: int = 3, quick: bool = False
@@ -49,12 +63,67 @@ class Nights:
         rows = [draw(scatter, drop, before, 3) for scatter, drop in zip(scatters, drops, strict=True)]
         return [shift for shift in shifts(rows, least=1 / self.samples**2) if shift is not None]
 
+    def judged(
+        self,
+        scatters: Sequence[float],
+        drops: Sequence[float] | None = None,
+        before: int = 3,
+        looks: Sequence[Look] = (FIRST, SECOND),
+        retrained: int | None = None,
+    ) -> Judged:
+        """One night by the rule of `compare`, with normal accuracies: three new seeds, and `FURTHER` more of the suspects
+        where there is a second look. Only the first `retrained` rows (default: all) came out otherwise than before."""
+        drops = [0.0] * len(scatters) if drops is None else drops
+        draws = [self.rng.normal(0, scatter, before + 3 + FURTHER) for scatter in scatters]
+        retrained = len(scatters) if retrained is None else retrained
 
-def alarms(shifts: Sequence[Shift], margin: float = 0.01, alpha: float = 0.01) -> list[bool]:
-    """The rule of `compare` for "worse"."""
-    return [shift.p_fell < alpha and shift.mean <= -margin for shift in shifts]
+        def look(counts: Sequence[int], at: Look) -> Judged:
+            rows = [
+                Sides(
+                    d[:before], d[before : before + n] - drop, sample_variance=self._samples, tested=index < retrained
+                )
+                for index, (d, drop, n) in enumerate(zip(draws, drops, counts, strict=True))
+            ]
+            found = shifts(rows, least=1 / self.samples**2)
+            fell = [shift is not None and shift.mean <= -MARGIN for shift in found]
+            p = [1.0 if shift is None else shift.p_fell for shift in found]
+            return Judged(
+                [down and value < at.alpha for down, value in zip(fell, p, strict=True)],
+                [down and at.alpha <= value < at.suspect for down, value in zip(fell, p, strict=True)],
+            )
+
+        night = look([3] * len(scatters), looks[0])
+        if any(night.alarms) or not any(night.suspects) or len(looks) == 1:
+            return night
+        return look([3 + FURTHER * suspect for suspect in night.suspects], looks[1])
 
 
-def suspects(shifts: Sequence[Shift], margin: float = 0.01, below: float = 0.1) -> list[bool]:
-    """The rule of `compare` for rows that keep a night open."""
-    return [shift.p_fell < below and shift.mean <= -margin for shift in shifts]
+def share(hits: Sequence[bool]) -> str:
+    """`0.69 % (0.58 to 0.82)`: a share with its exact 95 % interval."""
+    found = binomtest(sum(hits), len(hits)).proportion_ci(0.95)
+    return f"{100 * sum(hits) / len(hits):.2f} % ({100 * found.low:.2f} to {100 * found.high:.2f})"
+
+
+def surely_below(hits: Sequence[bool], bound: float) -> bool:
+    """Whether the exact one-sided 95 % bound of a share lies below `bound`."""
+    return binomtest(sum(hits), len(hits)).proportion_ci(0.9).high < bound
+
+
+def not_above(hits: Sequence[bool], bound: float) -> bool:
+    """Whether the draws do not contradict (p < 0.001) a share of at most `bound`."""
+    return binomtest(sum(hits), len(hits), bound, alternative="greater").pvalue > 0.001
+
+
+def not_below(hits: Sequence[bool], bound: float) -> bool:
+    """Whether the draws do not contradict (p < 0.001) a share of at least `bound`."""
+    return binomtest(sum(hits), len(hits), bound, alternative="less").pvalue > 0.001
+
+
+def alarms(shifts: Sequence[Shift]) -> list[bool]:
+    """The rule of `compare` for "worse", at a night's only look."""
+    return [shift.p_fell < ONLY.alpha and shift.mean <= -MARGIN for shift in shifts]
+
+
+def suspects(shifts: Sequence[Shift]) -> list[bool]:
+    """The rule of `compare` for rows that keep a night open, at its only look."""
+    return [shift.p_fell < ONLY.suspect and shift.mean <= -MARGIN for shift in shifts]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from snn5bench.compare import FIRST, ONLY, SECOND, Look
 from snn5bench.shift import Sides, shifts
-from tests.gate_nights import Nights, alarms, suspects
+from tests.gate_nights import Nights, alarms, not_above, not_below, share, surely_below, suspects
 
 ONE_ROW = [0.03] + [0.0] * 11
 MIXED = [0.006] * 6 + [0.009] * 4 + [0.02] * 2
@@ -91,18 +94,40 @@ def test_flips_of_the_same_samples_are_not_taken_for_a_drop() -> None:
     assert found.low < -0.03 and found.high > 0, "seven flips among 200 samples prove nothing"
 
 
+ALIKE, QUIET = [0.01] * 12, [0.007] * 12
+"""Scatter of each row from seed to seed: one point, and what single flips of samples alone make of it."""
+TWO, ONE = (FIRST, SECOND), (ONLY,)
+
+
+@pytest.mark.parametrize("looks", [TWO, ONE], ids=["two looks", "one look"])
 @pytest.mark.parametrize(
-    ("scatters", "before", "allowed"),
-    [([0.007] * 12, 3, 0.01), ([0.02] * 30, 3, 0.01), (MIXED, 10, 0.01), (RESTLESS, 10, 0.01), (MIXED, 3, 0.02)],
-    ids=["12 rows", "30 restless rows", "mixed, 10 locked", "one restless, 10 locked", "mixed, 3 locked"],
+    ("scatters", "before"),
+    [(ALIKE, 3), (QUIET, 3), (MIXED, 3), (RESTLESS, 3), ([0.02] * 30, 3), (MIXED, 10), (RESTLESS, 10)],
+    ids=["alike", "quiet", "mixed", "one restless", "30 restless", "mixed, 10 locked", "one restless, 10 locked"],
 )
-def test_false_alarms(scatters: list[float], before: int, allowed: float) -> None:
-    """Share of nights with any false alarm, unchanged code trained again. Rows that are restless to very different degrees
-    need a baseline of more than three seeds for the 1 %."""
+def test_false_alarms(scatters: list[float], before: int, looks: Sequence[Look]) -> None:
+    """At most 1 % of nights call a row worse where unchanged code was trained again with other randomness."""
     nights = Nights(3)
-    drawn = [nights.night(scatters, before=before, quick=True) for _ in range(2000 if len(scatters) < 20 else 800)]
-    assert sum(any(alarms(night)) for night in drawn) / len(drawn) <= allowed
-    assert sum(any(suspects(night)) for night in drawn) / len(drawn) <= 0.1
+    drawn = [nights.judged(scatters, before=before, looks=looks) for _ in range(500 if len(scatters) < 20 else 200)]
+    assert not_above([any(night.alarms) for night in drawn], 0.01)
+    assert not_above([any(night.suspects) for night in drawn], 0.04 if looks is TWO else 0.08), "nights kept open"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("looks", [TWO, ONE], ids=["two looks", "one look"])
+@pytest.mark.parametrize("scatters", [ALIKE, QUIET, MIXED, RESTLESS], ids=["alike", "quiet", "mixed", "one restless"])
+def test_false_alarms_are_surely_below_one_percent(scatters: list[float], looks: Sequence[Look]) -> None:
+    """The same with 15,000 nights: the upper 95 % bound itself is below 1 %, three seeds a side."""
+    nights = Nights(21)
+    found = [any(nights.judged(scatters, looks=looks).alarms) for _ in range(15_000)]
+    print(f"false alarms: {share(found)}")
+    assert surely_below(found, 0.01), share(found)
+
+
+def test_unchanged_code_on_the_same_machine_raises_no_alarm_at_all() -> None:
+    """Every answer as before: no row is tested."""
+    nights = Nights(9)
+    assert not any(any(nights.judged(RESTLESS, retrained=0).suspects) for _ in range(50))
 
 
 def test_false_alarms_on_answers() -> None:
@@ -112,18 +137,49 @@ def test_false_alarms_on_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scatter", "before", "rows", "least"), [(0.0065, 3, 1, 0.8), (0.01, 10, 1, 0.8), (0.01, 3, 4, 0.85)]
+    ("scatter", "before", "looks", "retrained", "least"),
+    [
+        (0.01, 3, TWO, 12, 0.8),
+        (0.007, 3, TWO, 12, 0.98),
+        (0.01, 10, TWO, 12, 0.95),
+        (0.01, 3, TWO, 1, 0.95),
+        (0.007, 3, ONE, 12, 0.8),
+        (0.01, 10, ONE, 12, 0.75),
+        (0.01, 3, ONE, 12, 0.4),
+    ],
+    ids=["promised", "quiet", "10 locked", "one row changed", "quiet, 1 look", "10 locked, 1 look", "1 look"],
 )
-def test_a_drop_of_three_points_is_found(scatter: float, before: int, rows: int, least: float) -> None:
-    """In one row of twelve, or in one method's four rows, with three new seeds and 2,000 samples."""
-    nights, drops = Nights(5), [0.03] * rows + [0.0] * (12 - rows)
-    found = [any(alarms(nights.night([scatter] * 12, drops, before))[:rows]) for _ in range(250)]
-    assert sum(found) / len(found) >= least
+def test_a_drop_of_three_points_is_found(
+    scatter: float, before: int, looks: Sequence[Look], retrained: int, least: float
+) -> None:
+    """In one row of twelve, with three new seeds and 2,000 samples; no other row is blamed in its place."""
+    nights = Nights(5)
+    drawn = [nights.judged([scatter] * 12, ONE_ROW, before, looks, retrained) for _ in range(400)]
+    assert not_below([night.alarms[0] for night in drawn], least)
+    assert not_above([any(night.alarms[1:]) for night in drawn], 0.01)
+
+
+@pytest.mark.slow
+def test_a_drop_of_three_points_is_surely_found() -> None:
+    """The promise with 6,000 nights: the lower 95 % bound itself is above 80 % at a scatter of one point."""
+    nights = Nights(22)
+    missed = [not nights.judged(ALIKE, ONE_ROW).alarms[0] for _ in range(6000)]
+    print(f"missed: {share(missed)}")
+    assert surely_below(missed, 0.2), share(missed)
+
+
+def test_a_drop_is_found_on_answers() -> None:
+    """As single networks answer, at the look's own rule: in one row, and in one method's four rows."""
+    nights = Nights(5)
+    for scatter, before, rows, least in ((0.0065, 3, 1, 0.75), (0.01, 10, 1, 0.75), (0.01, 3, 4, 0.8)):
+        drops = [0.03] * rows + [0.0] * (12 - rows)
+        found = [any(alarms(nights.night([scatter] * 12, drops, before))[:rows]) for _ in range(150)]
+        assert not_below(found, least)
 
 
 def test_a_drop_that_three_seeds_cannot_prove_keeps_the_night_open() -> None:
-    """At a scatter of 1 point and three locked seeds, a drop of 3 points is proved in under half of the nights, and passed
-    over in under a third."""
+    """With one look, at a scatter of 1 point and three locked seeds, a drop of 3 points is proved in under half of the
+    nights, and passed over in under a third."""
     nights = Nights(7)
     found = [any(suspects(nights.night([0.01] * 12, ONE_ROW))) for _ in range(250)]
     assert sum(found) / len(found) >= 0.7

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from snn5bench.conformance.check import Fault
 from snn5bench.conformance.subject import Subject, digest
 
-TIMEOUT = 120
+TIMEOUT = 600
 """Seconds after which the other process is given up."""
 
 
@@ -37,19 +37,21 @@ def same_seed(subject: Subject) -> str:
 
 @contextmanager
 def elsewhere(subject: Subject) -> Iterator[None]:
-    """Train in another process, with another hash seed, while the other checks run here."""
+    """Train in another process, with another hash seed, while the other checks run here. It is ready when the training
+    here has ended, and begins then."""
     env = os.environ | {
         "PYTHONHASHSEED": "4242" if os.environ.get("PYTHONHASHSEED") != "4242" else "17",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     command = [sys.executable, "-m", "snn5bench.conformance.elsewhere", subject.name, json.dumps(subject.params)]
     pipe = subprocess.PIPE
-    subject.elsewhere = subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True)
+    subject.elsewhere = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         yield
     finally:
         subject.elsewhere.kill()
-        subject.elsewhere.communicate()
+        with suppress(OSError):
+            subject.elsewhere.communicate()
 
 
 def other_process(subject: Subject) -> str:

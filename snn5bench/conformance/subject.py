@@ -6,7 +6,7 @@ import copy
 import hashlib
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +41,7 @@ class Subject:
         self.params: dict[str, Any] = self.method.params.model_dump(mode="json")
         self.refusals: list[str] = []
         self.elsewhere: subprocess.Popen[str] | None = None
-        """The same training at work in another process."""
+        """The same training in another process, which waits for a line on its input."""
         self.random = False
         """Set by the check that finds it."""
         self._network: nn.Module | None = None
@@ -74,6 +74,10 @@ class Subject:
         """The network of seed 0 that the other checks look at; what the method raises passes through."""
         if self._network is None:
             self._network = self.fit()
+            if self.elsewhere is not None and self.elsewhere.stdin is not None:
+                with suppress(OSError):  # it has died already: the check that waits for it says of what
+                    self.elsewhere.stdin.write("begin\n")
+                    self.elsewhere.stdin.flush()
         return self._network
 
     @property

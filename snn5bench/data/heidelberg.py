@@ -185,7 +185,7 @@ class SpikeFile(Brought):
         return named[0] if named else super().folder()
 
     def files(self) -> list[Path]:
-        if Path(self.params.file).name != self.params.file:
+        if Path(self.params.file).name != self.params.file or self.params.file in ("", ".."):
             raise BenchError(f"'{self.params.file:.80}' is no plain file name", where=f"{self.name}: file")
         return self.need([self.params.file])
 

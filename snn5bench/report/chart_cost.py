@@ -165,10 +165,12 @@ def signs(points: Points, x: alt.X, title: str, names: list[str]) -> list[alt.Ch
     return [bars, marks.add_params(CHOSEN), *labels(points, x, y)]
 
 
-def legend_of(points: Points) -> alt.Legend:
+def legend_of(points: Points, **options: Any) -> alt.Legend:
     """The signs of the methods drawn, below the chart; a click on one shows it alone (see `CHOSEN`)."""
     names = sorted({point["variant"] for point in points})
-    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=LABEL, symbolOpacity=1, **columns_of(names))
+    return alt.Legend(
+        title=None, orient="bottom", values=names, labelLimit=LABEL, symbolOpacity=1, **columns_of(names), **options
+    )
 
 
 def columns_of(names: list[str]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def curves(rows: list[Row], names: list[str]) -> Drawing:
         for epoch, mean, low, high in zip(row.curve.epoch, row.curve.mean, row.curve.low, row.curve.high, strict=True)
     ]
     crowded = len(drawn) > CROWD
-    legend = legend_of(points)
+    legend = legend_of(points, symbolType="stroke")
     signs = alt.Color("variant:N").scale(**scales(names)[0]).legend(legend)
     dashes = alt.StrokeDash("variant:N").scale(**dash_scale(names)).legend(legend)
     base = alt.Chart(inline(points)).encode(

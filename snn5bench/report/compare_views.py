@@ -100,9 +100,11 @@ _LEGEND = "Marks: " + ", ".join(f"{mark} {word}" for mark, word in WORDS.items()
 
 
 def _changes(comparison: Comparison) -> list[str]:
-    return [_one_line(line) for line in comparison.changes] or [
+    lines = [_one_line(line) for line in comparison.changes] or [
         "nothing changed since the baseline: code, versions, data and machine are the same"
     ]
+    looked = "; ".join(_one_line(row) for row in comparison.second_look)
+    return [*lines, f"second look, with further seeds of: {looked}"] if looked else lines
 
 
 def _worst(row: RowVerdict, comparison: Comparison) -> Mark:

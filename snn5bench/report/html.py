@@ -11,6 +11,7 @@ from typing import NamedTuple
 from altair.utils.schemapi import debug_mode
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from snn5bench.record import Environment
 from snn5bench.report import assets
@@ -118,6 +119,7 @@ def environment() -> Templates:
     )
     found.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     found.filters |= {
+        "breakable": breakable,
         "percent": percent,
         "gain": _gain,
         "grouped": _grouped,
@@ -197,6 +199,11 @@ def bar(estimate: Estimate, along: tuple[float, float], zero: bool) -> Bar | Non
         return round(100 * (value - start) / width, 2)
 
     return Bar(at(estimate.low), at(estimate.mean), at(estimate.high), at(0.0) if zero else None)
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken between its parameters, and nowhere within a word."""
+    return Markup(re.sub(r"(?=\[)|(?<=[,=])", "<wbr>", str(escape(name))))
 
 
 def _gain(estimate: Estimate) -> str:

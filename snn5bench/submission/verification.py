@@ -14,6 +14,7 @@ from snn5bench.data.cache import prepare
 from snn5bench.errors import BenchError, Problem
 from snn5bench.execute import Outcome
 from snn5bench.expand import PlannedCell, read
+from snn5bench.plain import largest
 from snn5bench.plan import make_dataset
 from snn5bench.record import Record, Status
 from snn5bench.reproduce import Verdict, compare, judge
@@ -22,6 +23,9 @@ from snn5bench.store import Store, identity_of
 from snn5bench.submission import layout
 from snn5bench.submission.earlier import contradictions
 from snn5bench.submission.forgery import faults
+
+MOST_NUMBER = 100_000
+"""Samples, steps or whatever else a parameter counts: a stranger's suite must not keep the checker busy for ever."""
 
 
 @dataclass
@@ -108,6 +112,9 @@ def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) 
         report.problems.append(
             Problem("the file is not named after its record and key", where, "do not rename records")
         )
+        return
+    if (number := largest(one.cell.dataset_params)) > MOST_NUMBER:
+        report.open.append(f"{one.cell.label}: a parameter of its data is {number}, more than is made for a check")
         return
     try:
         packed, arrays = prepare(dataset), store.arrays(record)

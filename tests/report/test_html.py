@@ -289,6 +289,10 @@ def _values(chart: object) -> list[dict[str, object]]:
     return [point for values in document["datasets"].values() for point in values]
 
 
+def test_names_break_between_parameters_alone() -> None:
+    assert html.breakable("a<b[T=4,mix=add]") == "a&lt;b<wbr>[T=<wbr>4,<wbr>mix=<wbr>add]"
+
+
 def test_bars_share_a_track(full: Bench) -> None:
     lines = {line.row.id: line for line in html.lines(full.table(), html.Notes())}
     bars = {name: next(c.bar for c in line.cells if c.column.key == "accuracy") for name, line in lines.items()}
