@@ -368,13 +368,13 @@ def data_prepare(
 ) -> None:
     """Make the data of a suite, and write their fingerprints."""
     from snn5bench import views
+    from snn5bench.making import prepare_data
     from snn5bench.progress import Display
-    from snn5bench.run import prepare_data
 
     _, planned, _ = _load(suite, suites, results)
-    prepare_data([p.cell for p in planned], Display(_console()))
+    failed = prepare_data(planned, Display(_console()))
     if manifest is not None:
-        views.write_manifest(planned, manifest)
+        views.write_manifest(planned, manifest, failed)
 
 
 def _cores() -> int:

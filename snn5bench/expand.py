@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,10 +28,12 @@ class PlannedCell(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     cell: Cell
-    spec: DatasetSpec
+    spec: DatasetSpec | None
+    """None where its dataset cannot be loaded here."""
     incompatible: str = ""
     absent: str = ""
-    """Why its method cannot be loaded here; its parameters are then as the suite states them, unchecked."""
+    """Why its method or its dataset cannot be loaded here; the parameters of either are then as the suite states them,
+    unchecked."""
 
 
 class _Variant(BaseModel):
@@ -65,6 +67,14 @@ def read(path: Path) -> tuple[Suite, list[PlannedCell]]:
 
 
 Blocks = list[tuple[int, MethodBlock | DatasetBlock]]
+
+
+class _Source(NamedTuple):
+    """One dataset of a suite: its parameters and, where it can be loaded, its spec; else why it cannot."""
+
+    params: dict[str, Any]
+    spec: DatasetSpec | None
+    absent: str = ""
 
 
 def _whole(schema: type[MethodBlock] | type[DatasetBlock], raw: Any) -> Blocks:
@@ -141,18 +151,17 @@ class _Expansion:
             made = self._dataset(dataset)
             if made is None:
                 continue
-            dataset_params, spec = made
+            dataset_params, spec, no_data = made
             for method in methods:
                 params = self._method_params(method, dataset, spec)
                 if params is None:
                     continue
-                reason = self._incompatible(method, dataset, params, spec)
+                reason, absent = self._obstacle(method, dataset, params, spec)
                 for twin in self._twins(method, dataset, spec, baseline):
                     for seed in self.suite.seeds:
                         cell = self._cell(method, dataset, params, dataset_params, spec, twin, seed)
                         if cell is not None:
-                            absent = registry.absence("methods", method.block.name)
-                            yield PlannedCell(cell=cell, spec=spec, incompatible=reason, absent=absent)
+                            yield PlannedCell(cell=cell, spec=spec, incompatible=reason, absent=absent or no_data)
 
     def _baseline(self, methods: list[_Variant]) -> _Variant:
         wanted = self.suite.baseline
@@ -168,7 +177,7 @@ class _Expansion:
             try:
                 registry.entry(kind, block.name)
             except BenchError as error:
-                if part == "datasets" or not registry.absence(kind, block.name):
+                if not registry.absence(kind, block.name):
                     found = error.problems[0]
                     self._problem(found.what, (*at, "name"), found.do)
                     continue
@@ -211,19 +220,24 @@ class _Expansion:
         if self.suite.baseline is not None:
             check(self.suite.baseline, methods, ("baseline",), "method")
 
-    def _dataset(self, dataset: _Variant) -> tuple[dict[str, Any], DatasetSpec] | None:
-        at = ("datasets", dataset.index)
-        cls = registry.load("datasets", dataset.block.name)
+    def _dataset(self, dataset: _Variant) -> _Source | None:
+        at, name = ("datasets", dataset.index), dataset.block.name
+        if absent := registry.absence("datasets", name):
+            return _Source(dataset.stated, None, absent)
+        cls = registry.load("datasets", name)
         params = self._params(cls.Params, dataset, dataset.stated, at)
         if params is None:
             return None
         try:
-            return params.model_dump(mode="json"), cls(params).spec()
+            with registry.blaming("datasets", name, "does not say what it is"):
+                return _Source(params.model_dump(mode="json"), DatasetSpec.model_validate(cls(params).spec()))
+        except registry.BrokenPlugin as broken:
+            return _Source(params.model_dump(mode="json"), None, broken.problems[0].what)
         except BenchError as error:
             self._problem(error.problems[0].what, at, error.problems[0].do)
             return None
 
-    def _method_params(self, method: _Variant, dataset: _Variant, spec: DatasetSpec) -> dict[str, Any] | None:
+    def _method_params(self, method: _Variant, dataset: _Variant, spec: DatasetSpec | None) -> dict[str, Any] | None:
         assert isinstance(method.block, MethodBlock)
         stated = dict(method.stated)
         for pattern, more in method.block.on.items():
@@ -251,17 +265,28 @@ class _Expansion:
                     self.problems.append(problem)
             return None
 
-    def _incompatible(self, method: _Variant, dataset: _Variant, params: dict[str, Any], spec: DatasetSpec) -> str:
+    def _obstacle(
+        self, method: _Variant, dataset: _Variant, params: dict[str, Any], spec: DatasetSpec | None
+    ) -> tuple[str, str]:
+        """Why the two do not fit, and why the method cannot be used here at all; empty where nothing hinders."""
+        name = method.block.name
+        absent = registry.absence("methods", name)
         for pair in self.suite.incompatible:
             if method.matches(pair.method) and dataset.matches(pair.dataset):
-                return pair.reason
-        if registry.absence("methods", method.block.name):
-            return ""
-        cls = registry.load("methods", method.block.name)
-        verdict = cls(cls.Params.model_validate(params)).supports(spec)
-        return "" if verdict else verdict.reason
+                return pair.reason, absent
+        if spec is None or absent:
+            return "", absent
+        cls = registry.load("methods", name)
+        try:
+            with registry.blaming("methods", name, "does not say what it supports"):
+                verdict = cls(cls.Params.model_validate(params)).supports(spec)
+                return ("" if verdict else verdict.reason), ""
+        except registry.BrokenPlugin as broken:
+            return "", broken.problems[0].what
 
-    def _twins(self, method: _Variant, dataset: _Variant, spec: DatasetSpec, baseline: _Variant) -> Iterator[TwinKind]:
+    def _twins(
+        self, method: _Variant, dataset: _Variant, spec: DatasetSpec | None, baseline: _Variant
+    ) -> Iterator[TwinKind]:
         yield "none"
         twins = self.suite.twins
         shuffled = twins.shuffled
@@ -284,7 +309,7 @@ class _Expansion:
         dataset: _Variant,
         params: dict[str, Any],
         dataset_params: dict[str, Any],
-        spec: DatasetSpec,
+        spec: DatasetSpec | None,
         twin: TwinKind,
         seed: int,
     ) -> Cell | None:
@@ -321,9 +346,9 @@ class _Expansion:
             self.problems.append(problem)
 
 
-def _covers(pattern: str, dataset: _Variant, spec: DatasetSpec) -> bool:
-    """Whether a dataset pattern covers a dataset; `temporal` covers each that is meant to need time."""
-    return spec.temporal if pattern == "temporal" else dataset.matches(pattern)
+def _covers(pattern: str, dataset: _Variant, spec: DatasetSpec | None) -> bool:
+    """Whether a dataset pattern covers a dataset; `temporal` covers each that is meant to need time, or may be."""
+    return (spec is None or spec.temporal) if pattern == "temporal" else dataset.matches(pattern)
 
 
 def _short(value: Any) -> str:

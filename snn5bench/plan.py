@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from pydantic import BaseModel
@@ -46,7 +46,13 @@ class Step(BaseModel):
 def make_dataset(cell: Cell) -> Dataset:
     """The dataset of a cell, under its parameters."""
     cls = registry.load("datasets", cell.dataset)
-    return cls(cls.Params.model_validate(cell.dataset_params))
+    with registry.blaming("datasets", cell.dataset, "cannot be set up"):
+        return cls(cls.Params.model_validate(cell.dataset_params))
+
+
+def source_of(cell: Cell) -> str:
+    """The same for all cells that are fed the same data."""
+    return f"{cell.dataset} {sorted(cell.dataset_params.items())}"
 
 
 class Planner:
@@ -56,7 +62,7 @@ class Planner:
         self.store = store
         self.by_identity = {identity_of(r): r for r in records}
         cpu = environment.cpu_name()
-        self.done = [r for r in records if r.status is Status.DONE and r.environment and r.environment.cpu == cpu]
+        self._past = _Past(r for r in records if r.status is Status.DONE and r.environment and r.environment.cpu == cpu)
         self._data: dict[str, tuple[Meta | None, str]] = {}
 
     def step(self, planned: PlannedCell) -> Step:
@@ -66,11 +72,14 @@ class Planner:
             return Step(cell=cell, state=State.NOT_INSTALLED, reason=planned.absent)
         if planned.incompatible:
             return Step(cell=cell, state=State.INCOMPATIBLE, reason=planned.incompatible)
-        meta, missing = self._look_up(cell)
+        try:
+            meta, missing = self._look_up(cell)
+        except registry.BrokenPlugin as broken:
+            return Step(cell=cell, state=State.NOT_INSTALLED, reason=broken.problems[0].what)
         old = self.by_identity.get(cell.identity)
         if missing:
             return Step(cell=cell, state=State.NEEDS_DATA, reason=missing)
-        estimate = {"minutes": self._minutes(cell), "memory_bytes": self._memory(cell)}
+        estimate = {"minutes": self._past.minutes(cell), "memory_bytes": self._past.memory(cell)}
         if meta is None:
             return Step(cell=cell, state=State.RUN, reason="its data will be made first", **estimate)
         parts = keys.parts_of(cell, meta.fingerprint, meta.transform)
@@ -95,26 +104,38 @@ class Planner:
         return None if meta is None else keys.parts_of(cell, meta.fingerprint, meta.transform)
 
     def _look_up(self, cell: Cell) -> tuple[Meta | None, str]:
-        at = f"{cell.dataset} {sorted(cell.dataset_params.items())}"
+        at = source_of(cell)
         if at not in self._data:
             dataset = make_dataset(cell)
-            meta = meta_of(dataset)
-            verdict = dataset.available() if meta is None else None
-            self._data[at] = (meta, "" if verdict is None or verdict.ok else verdict.reason)
+            with registry.blaming("datasets", cell.dataset, "does not say whether it is here"):
+                meta = meta_of(dataset)
+                verdict = dataset.available() if meta is None else None
+                self._data[at] = (meta, "" if verdict is None or verdict.ok else verdict.reason)
         return self._data[at]
 
-    def _minutes(self, cell: Cell) -> float | None:
-        """Median over this machine's records of the same row, else of the same dataset and budget."""
-        same = [r for r in self.done if (r.variant, r.dataset, r.twin) == cell.identity[:3]]
-        near = same or [
-            r for r in self.done if r.dataset == cell.dataset_variant and r.budget.get("epochs") == cell.epochs
-        ]
-        seconds = [(r.train_seconds or 0.0) + (r.eval_seconds or 0.0) for r in near]
-        return round(statistics.median(seconds) / 60, 3) if seconds else None
 
-    def _memory(self, cell: Cell) -> int | None:
-        sizes = [r.peak_memory_bytes for r in self.done if r.dataset == cell.dataset_variant and r.peak_memory_bytes]
-        return max(sizes) if sizes else None
+class _Past:
+    """What finished cells of this machine took, looked up in one step whatever their number."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        seconds: dict[tuple[str, ...], list[float]] = {}
+        self._memory: dict[str, int] = {}
+        for r in records:
+            took = (r.train_seconds or 0.0) + (r.eval_seconds or 0.0)
+            for like in ((r.variant, r.dataset, r.twin), (r.dataset, str(r.budget.get("epochs")))):
+                seconds.setdefault(like, []).append(took)
+            if r.peak_memory_bytes:
+                self._memory[r.dataset] = max(self._memory.get(r.dataset, 0), r.peak_memory_bytes)
+        self._minutes = {like: round(statistics.median(took) / 60, 3) for like, took in seconds.items()}
+
+    def minutes(self, cell: Cell) -> float | None:
+        """Median over the records of the same row, else of the same dataset and budget."""
+        near = self._minutes.get((cell.dataset_variant, str(cell.epochs)))
+        return self._minutes.get(cell.identity[:3], near)
+
+    def memory(self, cell: Cell) -> int | None:
+        """The largest peak on the same dataset, in bytes."""
+        return self._memory.get(cell.dataset_variant)
 
 
 def total_minutes(steps: Sequence[Step], jobs: int) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from typing import Any, Literal, NamedTuple
@@ -42,6 +43,8 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "adaptive-slope": "snn5bench.methods.adaptive_slope:AdaptiveSlope",
         "ce-lif": "snn5bench.methods.ce_lif:CELIF",
         "spikformer": "snn5bench.methods.spikformer:Spikformer",
+        "s4nn": "snn5bench.methods.s4nn:S4NN",
+        "sglformer": "snn5bench.methods.sglformer:SGLFormer",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",
@@ -83,6 +86,17 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "davidson-furber": "snn5bench.measure.energy.davidson_furber:DavidsonFurber",
     },
 }
+
+CONTRACTS: Mapping[Kind, str] = {
+    "methods": "snn5bench.contracts.method:Method",
+    "datasets": "snn5bench.contracts.dataset:Dataset",
+    "energy_models": "snn5bench.contracts.energy:EnergyModel",
+}
+"""What the class of a plugin must derive from."""
+
+
+class BrokenPlugin(BenchError):
+    """A plugin that is installed and does not work; the message has its name and its package."""
 
 
 class Entry(NamedTuple):
@@ -140,16 +154,37 @@ def absence(kind: Kind, name: str) -> str:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """The class called `name`. A plugin that breaks on import is reported with its name and package."""
+    """The class called `name`. Raises `BrokenPlugin` for a plugin that breaks on import, or is not of its kind."""
     found = entry(kind, name)
-    module, _, attribute = found.target.partition(":")
+    with blaming(kind, name, "could not be imported"):
+        cls = _get(found.target)
+        if found.package != "snn5bench":
+            contract = _get(CONTRACTS[kind])
+            if not (isinstance(cls, type) and issubclass(cls, contract)):
+                raise TypeError(f"{found.target} is no subclass of {contract.__name__}")
+        return cls
+
+
+@contextmanager
+def blaming(kind: Kind, name: str, what: str) -> Iterator[None]:
+    """Around a call into the class called `name`: whatever a plugin raises becomes a `BrokenPlugin` that says `what`.
+    Mistakes that it reports itself (`BenchError`), and those of our own code, pass as they are."""
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except Exception as broken:
+        yield
+    except BenchError:
+        raise
+    except (Exception, SystemExit) as broken:
+        found = entry(kind, name)
         if found.package == "snn5bench":
             raise
-        raise BenchError(
-            f"{kind[:-1]} '{name}' could not be imported: {type(broken).__name__}: {broken}",
+        words = " ".join(str(broken).split())
+        raise BrokenPlugin(
+            f"{kind[:-1].replace('_', ' ')} '{name}' {what}: {type(broken).__name__}: {words:.300}",
             where=f"package {found.package} {found.version}, {found.target}",
             do=f"mend or reinstall {found.package}; everything else works without it",
         ) from broken
+
+
+def _get(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -51,10 +51,13 @@ def reproduce_row(
     row: str, planned: Sequence[PlannedCell], store: Store, jobs: int, console: Console, as_json: bool
 ) -> ExitCode:
     """Run every cell of `row` (its twins too) in fresh processes and compare with the stored records."""
-    cells = [p.cell for p in planned if f"{p.cell.variant}@{p.cell.dataset_variant}" == row]
-    if not cells:
+    members = [p for p in planned if f"{p.cell.variant}@{p.cell.dataset_variant}" == row]
+    if not members:
         known = sorted({f"{p.cell.variant}@{p.cell.dataset_variant}" for p in planned})
         raise BenchError(f"no row is called '{row}'", "ROW", did_you_mean(row, known))
+    if absent := members[0].absent:
+        raise BenchError(f"it cannot be run again here: {absent}", row, "install the package, or mend it")
+    cells = [p.cell for p in members]
     stored = {cell: record for cell in cells if (record := store.last_of(cell)) and record.status is Status.DONE}
     if not stored:
         raise BenchError(f"'{row}' has no finished record to compare with", str(store.cells), "run the suite first")

@@ -10,16 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from snn5bench.cell import Cell
-from snn5bench.data.cache import folder_of, prepare
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
-from snn5bench.plan import Planner, State, Step, make_dataset
+from snn5bench.making import prepare_data
+from snn5bench.plan import Planner, State, Step, source_of
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
 from snn5bench.store import Store
@@ -72,17 +71,21 @@ def run(
     cluster asks for where no record tells."""
     limits = limits or Limits()
     with _alone(store):
-        prepare_data([p.cell for p in planned if not p.incompatible], display)
+        unmade = prepare_data(planned, display)
         records = store.records()
         planner = Planner(store, records)
         steps = [planner.step(p) for p in planned]
-        to_run = [s for s in steps if s.state is State.RUN]
+        to_run = [s for s in steps if s.state is State.RUN and source_of(s.cell) not in unmade]
         ended: dict[Status, int] = {}
         failures: list[str] = []
-        for step in steps:
-            if step.state in _FINAL:
-                _set_aside(step, store)
-                ended[_FINAL[step.state]] = ended.get(_FINAL[step.state], 0) + 1
+        for one, step in zip(planned, steps, strict=True):
+            why = unmade.get(source_of(step.cell)) if step.state is State.RUN else None
+            status = Status.FAILED if why else _FINAL.get(step.state)
+            if status is not None:
+                _set_aside(one, status, why or step.reason, step.key, store)
+                ended[status] = ended.get(status, 0) + 1
+                if why:
+                    failures.append(f"{step.cell.label}: {why}")
         if to_run:
             over = _runner(runner, jobs, records, gpus, to_run, display, limits)
             for status, label in _execute(to_run, store, tracker, display, over, limits):
@@ -90,27 +93,6 @@ def run(
                 if status is Status.FAILED:
                     failures.append(label)
         return Summary(sum(s.state is State.CACHED for s in steps), ended, failures)
-
-
-def prepare_data(cells: Sequence[Cell], display: Display) -> None:
-    """Make or open the packed data of every cell, each dataset once. Data that are missing are left to the plan."""
-    seen: set[Path] = set()
-    for cell in cells:
-        dataset = make_dataset(cell)
-        folder = folder_of(dataset)
-        if folder in seen or not dataset.available():
-            continue
-        seen.add(folder)
-        if not (folder / "meta.json").is_file():
-            try:
-                with display.data(cell.dataset_variant) as progress:
-                    prepare(dataset, progress)
-            except OSError as error:
-                raise BenchError(
-                    f"the data of '{cell.dataset}' could not be packed: {error.strerror or error}",
-                    where=str(error.filename or folder.parent),
-                    do="free the disk, or point SNN5BENCH_CACHE at a folder that can be written",
-                ) from error
 
 
 Over = Callable[[list[Cell], "Done"], None]
@@ -126,8 +108,8 @@ def _runner(
     limits: Limits,
 ) -> Over:
     """What brings cells to their end; a runner that is not chosen is not imported."""
-    if name != "processes" and limits.stop_cells:
-        _log.warning("limits: only --runner processes stops a cell; cell_minutes and cell_memory_gib are not held")
+    if name == "serial" and limits.stop_cells:
+        _log.warning("limits: --runner serial stops no cell; cell_minutes and cell_memory_gib are not held")
     if name == "ray":
         from snn5bench.runners import cluster
         from snn5bench.runners.needs import History
@@ -137,7 +119,7 @@ def _runner(
 
         def over(cells: list[Cell], done: Done) -> None:
             longest_first = sorted(cells, key=lambda cell: -minutes[cell])
-            cluster.run(longest_first, done, history, jobs, display.say)
+            cluster.run(longest_first, done, history, jobs, display.say, limits)
 
         return over
     if name == "serial" or (not limits.stop_cells and (jobs == 1 or len(steps) == 1)):
@@ -178,18 +160,36 @@ def _execute(
     return out
 
 
-def _set_aside(step: Step, store: Store) -> None:
+def _set_aside(one: PlannedCell, status: Status, reason: str, key: str | None, store: Store) -> None:
     """A record for a cell that cannot run, so that its row says why. What was measured before its data or its plugin went
     away stays."""
     from snn5bench.execute import blank
 
-    status = _FINAL[step.state]
-    record = blank(step.cell, status, step.reason, key=step.key or "0" * 32)
-    old = store.last_of(step.cell)
-    if old is not None and old.status is Status.DONE and status is not Status.INCOMPATIBLE:
+    cell, old = one.cell, store.last_of(one.cell)
+    if old is not None and old.status is Status.DONE and status in (Status.NEEDS_DATA, Status.NOT_INSTALLED):
         return
-    if old is None or (old.status, old.reason) != (record.status, record.reason):
-        store.write(record)
+    if old is None or (old.status, old.reason) != (status, reason):
+        without = one.spec is None
+        store.write(_without_data(cell, status, reason) if without else blank(cell, status, reason, key or "0" * 32))
+
+
+def _without_data(cell: Cell, status: Status, reason: str) -> Record:
+    """A record of a cell whose dataset cannot be loaded: nothing is known of its steps and classes."""
+    return Record(
+        suite=cell.suite,
+        method=cell.method,
+        variant=cell.variant,
+        method_params=cell.method_params,
+        dataset=cell.dataset_variant,
+        dataset_name=cell.dataset,
+        dataset_params=cell.dataset_params,
+        twin=cell.twin,
+        seed=cell.seed,
+        budget={"epochs": cell.epochs, "batch_size": cell.batch_size},
+        key="0" * 32,
+        status=status,
+        reason=reason,
+    )
 
 
 def _note_interrupted(steps: Sequence[Step], store: Store) -> None:

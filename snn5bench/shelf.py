@@ -47,7 +47,7 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
     if odd := not_finite(params):
         raise BenchError("the value is not a finite number", f"--set {odd[0]}", "write a number")
     try:
-        return cls(cls.Params.model_validate(params))
+        checked = cls.Params.model_validate(params)
     except ValidationError as error:
         known = ", ".join(cls.Params.model_fields)
         raise BenchError(
@@ -56,6 +56,8 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
                 for e in error.errors()
             ]
         ) from error
+    with registry.blaming("datasets", name, "cannot be set up"):
+        return cls(checked)
 
 
 def get(name: str, console: Console) -> None:
@@ -80,7 +82,14 @@ def check(names: Sequence[str], settings: Sequence[str], console: Console, as_js
 
     rows: list[dict[str, str]] = []
     for name in names or registry.entries("datasets"):
-        dataset = make(name, settings)
+        try:
+            dataset = make(name, settings)
+        except registry.BrokenPlugin as broken:
+            if names:
+                raise
+            first = broken.problems[0]
+            rows.append({"dataset": name, **Finding(first.where, first.what, "a dataset that loads")._asdict()})
+            continue
         found: list[Finding] = []
         if isinstance(dataset, Brought) and (names or dataset.folder().is_dir()):
             found += dataset.check()

@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 from pydantic import ValidationError
@@ -31,6 +32,9 @@ class Store:
     def __init__(self, results: Path, suite: str) -> None:
         self.folder = results / suite
         self.cells = self.folder / "cells"
+        self._versions: dict[str, set[str]] = {}
+        """Names of the records in `cells` by their stem, as they were at `_listed`."""
+        self._listed = -1
 
     def path(self, record: Record) -> Path:
         """`<method>--<dataset>--s<seed>--<key8>.json`"""
@@ -43,7 +47,8 @@ class Store:
         path = self.path(record)
         try:
             self.cells.mkdir(parents=True, exist_ok=True)
-            others = [old for old in self._paths_of(stem_of(record)) if old != path]
+            versions = self._versions_of(stem_of(record))
+            others = [self.cells / name for name in sorted(versions - {path.name})]
             newest = max((old.stat().st_mtime_ns for old in others), default=0)
             if arrays:
                 with _Atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
@@ -58,6 +63,10 @@ class Store:
                 where=str(path),
                 do="free the disk or mend the folder's permissions and run again; finished cells are kept",
             ) from error
+        versions.add(path.name)
+        if record.status in _ENDED:
+            versions.intersection_update({path.name})
+        self._listed = self.cells.stat().st_mtime_ns
         return path
 
     def sweep(self) -> None:
@@ -74,6 +83,18 @@ class Store:
         for arrays in self.cells.glob("*.npz"):
             if not arrays.with_suffix(".json").is_file():
                 arrays.unlink(missing_ok=True)
+
+    def _versions_of(self, stem: str) -> set[str]:
+        """The file names of a cell's records. The folder is listed again only where others changed it since: listing it
+        for each of n records that a run writes would take time with n squared."""
+        if not self.cells.is_dir():
+            return set()
+        if self._listed != (now := self.cells.stat().st_mtime_ns):
+            self._versions, self._listed = {}, now
+            for path in self.cells.iterdir():
+                if path.suffix == ".json":
+                    self._versions.setdefault(path.name.rpartition("--")[0], set()).add(path.name)
+        return self._versions.setdefault(stem, set())
 
     def records(self, known: Iterable[Cell] | None = None) -> list[Record]:
         """One record a cell, in the order of their file names; with `known`, those of these cells alone. A run that
@@ -98,7 +119,7 @@ class Store:
         raise BenchError("the record changes while it is read", str(self.cells), "wait for the run that writes it")
 
     def _paths_of(self, stem: str) -> list[Path]:
-        return sorted(self.cells.glob(f"{_glob(stem)}--????????.json"))
+        return sorted(self.cells / name for name in self._versions_of(stem))
 
     def _current(self) -> list[tuple[Path, list[Path]]]:
         """The newest record file of each cell, with the older ones that it replaces."""
@@ -123,7 +144,10 @@ class Store:
             if unpacked > MAX_ARRAYS_BYTES:
                 raise BenchError(f"it would unpack to {unpacked} bytes", str(path), "remove it and run again")
             with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                found = {name: file[name] for name in file.files}
+            if odd := [name for name, values in found.items() if not isinstance(values, np.ndarray)]:
+                raise ValueError(f"'{odd[0]:.80}' is no array")
+            return found
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise BenchError(
                 f"the arrays cannot be read: {error}", str(path), "remove the record; it will run again"
@@ -170,6 +194,8 @@ def identity_of(record: Record) -> tuple[str, str, str, int]:
 
 def read_record(path: Path) -> Record:
     """Read and check one record. Raises `BenchError` with the field where it does not fit the schema."""
+    if not S_ISREG(path.stat().st_mode):
+        raise BenchError("is no file, where a record should be", str(path), "remove it; the cell will run again")
     if path.stat().st_size > MAX_RECORD_BYTES:
         raise BenchError("the file is too large to be a record", str(path), "remove it and run again")
     try:
@@ -225,7 +251,3 @@ class _Atomic:
             os.utime(self.temporary, ns=(self.newer_than + _CLOCK_NS,) * 2)
         self.temporary.chmod(0o644)
         self.temporary.replace(self.path)
-
-
-def _glob(text: str) -> str:
-    return text.replace("[", "[[]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from snn5bench.data.cache import folder_of
 from snn5bench.data.stored import meta_of
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
-from snn5bench.plan import State, Step, make_dataset, total_minutes
+from snn5bench.plan import State, Step, make_dataset, source_of, total_minutes
 from snn5bench.record import Record
 from snn5bench.run import Summary
 
@@ -109,21 +109,30 @@ def datasets() -> list[dict[str, Any]]:
     for name, entry in registry.entries("datasets").items():
         row: dict[str, Any] = {"name": name, "package": entry.package}
         try:
-            cls: type[Dataset] = registry.load("datasets", name)
-            made = cls(cls.Params())
-            meta, verdict = meta_of(made), made.available()
-            row |= {"summary": cls.summary, "licence": cls.licence, "spec": made.spec().model_dump(mode="json")}
-            missing = "must be brought" if isinstance(made, Brought) else "needs a package"
-            row["state"] = "made" if meta else "can be made" if verdict else missing
-            row["looked_for"] = [str(folder) for folder in made.folders()] if isinstance(made, Brought) else None
-            row["counted"] = meta.counted if meta else None
-            row["do"] = verdict.reason
-            row["folder"] = str(folder_of(made))
-            row["samples"] = meta.samples if meta else None
+            with registry.blaming("datasets", name, "does not say what it is"):
+                row |= _looked_at(name)
         except BenchError as error:
             row |= {"state": "broken", "do": str(error)}
         out.append(row)
     return out
+
+
+def _looked_at(name: str) -> dict[str, Any]:
+    cls: type[Dataset] = registry.load("datasets", name)
+    made = cls(cls.Params())
+    meta, verdict = meta_of(made), made.available()
+    missing = "must be brought" if isinstance(made, Brought) else "needs a package"
+    return {
+        "summary": cls.summary,
+        "licence": cls.licence,
+        "spec": made.spec().model_dump(mode="json"),
+        "state": "made" if meta else "can be made" if verdict else missing,
+        "looked_for": [str(folder) for folder in made.folders()] if isinstance(made, Brought) else None,
+        "counted": meta.counted if meta else None,
+        "do": verdict.reason,
+        "folder": str(folder_of(made)),
+        "samples": meta.samples if meta else None,
+    }
 
 
 def print_datasets(console: Console, as_json: bool) -> None:
@@ -148,13 +157,26 @@ def print_datasets(console: Console, as_json: bool) -> None:
         console.print(f"{row['name']}: {'; '.join(word for word in words if word)}", highlight=False, markup=False)
 
 
-def write_manifest(planned: Sequence[PlannedCell], path: Path) -> None:
-    """What a suite is fed: for each dataset its fingerprint, split, transform and size. Byte-stable."""
+def write_manifest(planned: Sequence[PlannedCell], path: Path, failed: Mapping[str, str]) -> None:
+    """What a suite is fed: for each dataset its fingerprint, split, transform and size, or why it is not there (`failed`,
+    by `source_of` its cells, for what could not be made). Byte-stable."""
     out: dict[str, Any] = {}
     for plan in planned:
         name = plan.cell.dataset_variant
         if name not in out:
-            meta = meta_of(make_dataset(plan.cell))
-            out[name] = {"state": "needs data"} if meta is None else meta.model_dump(mode="json")
+            out[name] = _fed(plan, failed.get(source_of(plan.cell), ""))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(out, indent=1, sort_keys=True) + "\n")
+
+
+def _fed(plan: PlannedCell, failed: str) -> dict[str, Any]:
+    if failed:
+        return {"state": "failed", "reason": failed}
+    try:
+        with registry.blaming("datasets", plan.cell.dataset, "does not say whether it is here"):
+            made = make_dataset(plan.cell)
+            meta = meta_of(made)
+            made.available()
+    except BenchError as broken:
+        return {"state": "not installed", "reason": broken.problems[0].what}
+    return {"state": "needs data"} if meta is None else meta.model_dump(mode="json")

@@ -88,25 +88,6 @@ def test_probe_prints_a_line_for_each_classifier():
     assert row["lines"]["counts, logistic"]["accuracy"] > 0.9
 
 
-def test_probes_of_a_suite_are_written_for_the_front_page(tmp_path):
-    """One dataset is here, one must be brought; a probe that was written before stays where its data have gone."""
-    (tmp_path / "two.yaml").write_text(
-        "seeds: [0]\nbudget: {epochs: 1, batch_size: 8}\nmethods: [lif]\n"
-        "datasets: [{name: digits, params: {T: 2}}, n-mnist]\n"
-    )
-    words = ["probes", "two", "--suites", str(tmp_path), "--results", str(tmp_path)]
-    shown = typed(*words).stdout
-    assert "n-mnist: not here" in shown
-    path = tmp_path / "two" / "probes.json"
-    (found,) = read_probes(path)
-    assert found.dataset == "digits" and found.lines["counts, logistic"].accuracy > 0.9
-    before = path.read_bytes()
-    assert "wrote" in typed(*words).stdout and path.read_bytes() == before
-    assert isinstance(typed(*words, "--seeds", "x").exception, BenchError)
-    path.write_text("[1]")
-    assert read_probes(path) == [] == read_probes(tmp_path / "nowhere.json")
-
-
 def test_what_a_probe_found_is_read_again_while_the_data_are_the_same(tmp_path):
     dataset = Digits(Digits.Params(T=2))
     typed("probe", "digits", "--set", "T=2", "--seeds", "0")
@@ -126,3 +107,22 @@ def test_what_a_probe_found_is_read_again_while_the_data_are_the_same(tmp_path):
         file.write_text(whole)
     assert stored(Digits(Digits.Params(T=999)), [0]) is None
     assert read_probes(tmp_path / "none.json") == []
+
+
+def test_probes_of_a_suite_are_written_for_the_front_page(tmp_path):
+    """One dataset is here, one must be brought; a probe that was written before stays where its data have gone."""
+    (tmp_path / "two.yaml").write_text(
+        "seeds: [0]\nbudget: {epochs: 1, batch_size: 8}\nmethods: [lif]\n"
+        "datasets: [{name: digits, params: {T: 2}}, n-mnist]\n"
+    )
+    words = ["probes", "two", "--suites", str(tmp_path), "--results", str(tmp_path)]
+    shown = typed(*words).stdout
+    assert "n-mnist: not here" in shown
+    path = tmp_path / "two" / "probes.json"
+    (found,) = read_probes(path)
+    assert found.dataset == "digits" and found.lines["counts, logistic"].accuracy > 0.9
+    before = path.read_bytes()
+    assert "wrote" in typed(*words).stdout and path.read_bytes() == before
+    assert isinstance(typed(*words, "--seeds", "x").exception, BenchError)
+    path.write_text("[1]")
+    assert read_probes(path) == [] == read_probes(tmp_path / "nowhere.json")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -91,105 +93,112 @@ budget: {epochs: 1, batch_size: 64}
 twins: {notd: null, shuffled: null}
 datasets:
   - {name: pulse-order, params: {T: 16, min_gap: 2, max_gap: 4, train: 30, val: 10, test: 20}}
-methods: [BAD{name: bad/good, label: one}, {name: bad/good, label: two}]
+methods: [{name: bad/good, label: one}, BAD{name: bad/good, label: two}]
 """
 
 
 @pytest.fixture
 def go(tmp_path, install_plugin):
-    """`go("hangs", "cell_minutes: 0.05")` runs that method (if any) and two good ones; returns summary, store, and steps."""
+    """`go("hangs", limits="cell_minutes: 30")` runs these methods, each with the gate `tmp_path/gate-NAME`, between two good
+    ones; returns the summary, the store, and the plan after the run."""
     names = {name: f"bad.methods:{name.capitalize()}" for name in ("good", "hangs", "leaks", "exits", "dies")}
     install_plugin("bad", {"methods": METHODS}, methods=names)
 
-    def run_it(method: str = "", limits: str = "", runner="processes", jobs=2, tracker=None):
+    def run_it(*methods: str, limits: str = "", runner="processes", jobs=1, tracker=None):
         path = tmp_path / "night.yaml"
-        bad = f"{{name: bad/{method}, params: {{gate: {tmp_path / 'gate'}}}}}, " if method else ""
+        bad = "".join(f"{{name: bad/{name}, params: {{gate: {tmp_path}/gate-{name}}}}}, " for name in methods)
         text = SUITE.replace("BAD", bad).replace("LIMITS", f"limits: {{{limits}}}" if limits else "")
         path.write_text(text)
         loaded, planned = read(path)
         store = Store(tmp_path / "results", "night")
         display = Display(Console(quiet=True))
-        summary = run(planned, store, tracker or NoTracker(), display, runner, jobs, loaded.limits)
+        summary = run(planned, store, tracker or NoTracker(), display, runner, jobs, limits=loaded.limits)
         planner = Planner(store, store.records())
         return summary, store, {p.cell.variant: planner.step(p) for p in planned}
 
     return run_it
 
 
-def test_a_cell_over_its_time_is_stopped_with_all_it_started(go, tmp_path):
-    gate = tmp_path / "gate"
+def test_a_cell_over_its_time_is_stopped_with_all_it_started(go, tmp_path, monkeypatch):
+    go(runner="serial")
+    gate = tmp_path / "gate-hangs"
     gate.touch()
-    summary, store, steps = go("hangs", "cell_minutes: 0.05")
-    assert summary.ended == {Status.DONE: 2, Status.FAILED: 1}
+
+    def an_hour_later_once_it_hangs() -> float:
+        return time.monotonic() + (3600 if gate.stat().st_size else 0)
+
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=an_hour_later_once_it_hangs))
+    summary, store, steps = go("hangs", limits="cell_minutes: 30")
+    assert (summary.cached, summary.ended) == (2, {Status.FAILED: 1}), "also where it is the only cell to run"
     (failed,) = [r for r in store.records() if r.status is Status.FAILED]
-    assert failed.reason == "stopped after 0.05 minutes, the suite's limit (limits.cell_minutes)"
+    assert failed.reason == "stopped after 30 minutes, the suite's limit (limits.cell_minutes)"
     assert failed.attempts == 1, "a cell that hangs is not tried again"
-    assert not psutil.pid_exists(int(gate.read_text()))
+    assert _comes_true(lambda: _ended(int(gate.read_text())))
     assert steps["bad/hangs"].state is State.RUN
     gate.unlink()
     keys = {r.variant: r.key for r in store.records()}
-    summary, store, _ = go("hangs", "cell_minutes: 5")
+    summary, store, _ = go("hangs", limits="cell_minutes: 5", runner="serial")
     assert (summary.cached, summary.ended) == (2, {Status.DONE: 1}), "a limit is no part of a key"
     assert {r.variant: r.key for r in store.records()} == keys
 
 
+@pytest.mark.slow
 def test_a_cell_over_its_memory_is_stopped_and_its_size_is_said(go, tmp_path):
-    (tmp_path / "gate").touch()
-    summary, store, _ = go("leaks", "cell_memory_gib: 1.5")
+    (tmp_path / "gate-leaks").touch()
+    summary, store, _ = go("leaks", limits="cell_memory_gib: 1.5", jobs=2)
     assert summary.ended == {Status.DONE: 2, Status.FAILED: 1}
     (failed,) = [r for r in store.records() if r.status is Status.FAILED]
     assert "GiB of memory, over the suite's limit of 1.5 (limits.cell_memory_gib)" in failed.reason
-    assert failed.peak_memory_bytes is not None and failed.peak_memory_bytes > 1.5 * (1 << 30)
-
-
-def test_one_cell_or_one_job_is_held_to_limits_too(go, tmp_path):
-    (tmp_path / "gate").touch()
-    summary, _, _ = go("hangs", "cell_minutes: 0.05", jobs=1)
-    assert summary.ended == {Status.DONE: 2, Status.FAILED: 1}
+    assert failed.peak_memory_bytes is not None
+    assert failed.peak_memory_bytes > 1.5 * (1 << 30)
 
 
 def test_a_serial_run_says_that_it_holds_no_limit(go, caplog):
-    go("", "cell_minutes: 0.05", runner="serial")
+    go(limits="cell_minutes: 0.05", runner="serial")
     assert "cell_minutes and cell_memory_gib are not held" in caplog.text
 
 
-@pytest.mark.parametrize("runner", ["serial", "processes"])
-def test_a_method_that_exits_fails_alone(go, tmp_path, runner):
-    (tmp_path / "gate").touch()
-    summary, store, _ = go("exits", runner=runner)
+def test_a_method_that_exits_fails_alone_in_the_drivers_process_too(go, tmp_path):
+    (tmp_path / "gate-exits").touch()
+    summary, store, _ = go("exits", runner="serial")
     assert summary.ended == {Status.DONE: 2, Status.FAILED: 1}
     assert [r.reason for r in store.records() if r.status is Status.FAILED] == ["SystemExit: 3"]
 
 
-def test_a_cell_that_loses_its_worker_once_runs_again_and_says_so(go, tmp_path):
-    (tmp_path / "gate").touch()
-    summary, store, _ = go("dies")
-    assert summary.ended == {Status.DONE: 3}
-    assert {r.variant: r.attempts for r in store.records()} == {"bad/dies": 2, "one": 1, "two": 1}
-
-
 class KillsTheIdle(NoTracker):
-    """Kills every worker in the moment in which a record is stored, so that none has a cell."""
+    """Kills the worker in the moment in which the record of the first cell is stored, so that it has none."""
+
+    def __init__(self) -> None:
+        self.killed: list[int] = []
 
     def log(self, cell, record):
-        for child in psutil.Process().children():
+        for child in psutil.Process().children() if not self.killed else ():
             if "snn5bench.runners.worker" in " ".join(child.cmdline()):
                 child.kill()
                 child.wait()
+                self.killed.append(child.pid)
 
 
-def test_a_worker_that_dies_between_two_cells_costs_nothing(go):
-    summary, _, _ = go("", "cell_minutes: 30", jobs=1, tracker=KillsTheIdle())
-    assert summary.ended == {Status.DONE: 2}
+def test_workers_that_end_exit_or_die_cost_no_other_cell(go, tmp_path):
+    """One worker is killed between two cells; then a method exits; then a method kills its worker, once."""
+    for name in ("exits", "dies"):
+        (tmp_path / f"gate-{name}").touch()
+    tracker = KillsTheIdle()
+    summary, store, _ = go("exits", "dies", limits="cell_minutes: 600", tracker=tracker)
+    assert len(tracker.killed) == 1
+    assert summary.ended == {Status.DONE: 3, Status.FAILED: 1}
+    assert {r.variant: r.attempts for r in store.records()} == {"one": 1, "bad/exits": 1, "bad/dies": 2, "two": 1}
+    assert [r.reason for r in store.records() if r.status is Status.FAILED] == ["SystemExit: 3"]
 
 
 def test_workers_that_cannot_start_are_said_and_not_started_for_ever(go, monkeypatch, capfd):
     monkeypatch.setattr(hand, "BOOTSTRAP", "raise SystemExit('no module named so')")
     with pytest.raises(BenchError, match=f"{processes.STARTS} worker processes ended before they were ready"):
-        go("")
+        go(limits="cell_minutes: 600")
     assert "no module named so" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_worker_that_kept_memory_is_replaced(go, monkeypatch):
     seen = set()
 
@@ -200,7 +209,7 @@ def test_a_worker_that_kept_memory_is_replaced(go, monkeypatch):
             )
 
     monkeypatch.setattr(processes, "LEFT_BEHIND_BYTES", -(1 << 40))
-    summary, _, _ = go("", "cell_minutes: 30", jobs=1, tracker=Notes())
+    summary, _, _ = go(limits="cell_minutes: 600", tracker=Notes())
     assert summary.ended == {Status.DONE: 2}
     assert not any(psutil.pid_exists(pid) for pid in seen)
 
@@ -231,13 +240,22 @@ def test_the_group_of_a_worker_ends_when_its_driver_is_killed(tmp_path):
     driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     worker, guard = (psutil.Process(int(pid)) for pid in driver.stdout.readline().split())
-    assert worker.status() == psutil.STATUS_STOPPED
+    assert _comes_true(lambda: worker.status() == psutil.STATUS_STOPPED)
     driver.kill()
     driver.wait()
     driver.stdout.close()
+    assert _comes_true(lambda: _ended(worker.pid) and _ended(guard.pid))
+
+
+def _ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def _comes_true(condition) -> bool:
     deadline = time.monotonic() + 600
-    while (worker.is_running() or guard.is_running()) and time.monotonic() < deadline:
-        if {p.status() for p in (worker, guard) if p.is_running()} <= {psutil.STATUS_ZOMBIE}:
-            break
+    while time.monotonic() < deadline:
+        with suppress(psutil.NoSuchProcess):
+            if condition():
+                return True
         time.sleep(0.05)
-    assert not [p for p in (worker, guard) if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return False

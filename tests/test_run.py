@@ -124,13 +124,22 @@ def test_killed_at_once_and_run_again(suite, tmp_path):
     for name in kept:
         assert read_record(cells / name).status is Status.DONE
     assert len(workers) == 4, "two workers, each with its guard"
-    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
-    assert not alive, "its workers ended with it, though both were in a cell that never ends"
+    deadline = time.monotonic() + PATIENCE_S
+    while any(map(_lives, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_lives, workers)), "its workers ended with it, though both were in a cell that never ends"
     gate.unlink()
     summary, store, planned = go(path, results)
     assert summary.cached == 6
     assert len(store.records()) == len(planned) == 8
     assert all((cells / name).read_bytes() == text for name, text in kept.items())
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_an_edited_helper_runs_again_and_says_why(suite, tmp_path, tiny_plugin):

@@ -12,6 +12,7 @@ import threading
 import numpy as np
 import pytest
 
+from snn5bench import making
 from snn5bench import run as driver
 from snn5bench.errors import BenchError
 from snn5bench.execute import Outcome
@@ -197,5 +198,5 @@ def test_a_disk_that_is_full_while_data_are_packed_is_a_message(tmp_path, monkey
     monkeypatch.setenv("SNN5BENCH_CACHE", str(cache))
     _, planned = read(suite)
     with pytest.raises(BenchError, match="could not be packed") as caught:
-        driver.prepare_data([p.cell for p in planned], Display(Console(quiet=True)))
+        making.prepare_data(planned, Display(Console(quiet=True)))
     assert "SNN5BENCH_CACHE" in str(caught.value)

@@ -17,6 +17,7 @@ BROKEN = """\
 description: many mistakes
 seeds: [0, -1]
 budjet: {epochs: 5}
+limits: {cell_minutes: 0, cell_hours: 1, write_minutes: soon}
 budget: {epochs: 0, batch_size: many}
 twins:
   notd: {methods: [lifff]}

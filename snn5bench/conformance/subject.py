@@ -45,6 +45,7 @@ class Subject:
         self.random = False
         """Set by the check that finds it."""
         self._network: nn.Module | None = None
+        self._other: nn.Module | None = None
 
     @cached_property
     def spec(self) -> DatasetSpec:
@@ -81,6 +82,13 @@ class Subject:
         if self._network is None:
             raise Unfit("there is no trained network: see 'it trains'")
         return copy.deepcopy(self._network)
+
+    @property
+    def other(self) -> nn.Module:
+        """A copy of the network that seed 1 ends in."""
+        if self._other is None:
+            self._other = self.fit(seed=1)
+        return copy.deepcopy(self._other)
 
     @property
     def exact(self) -> nn.Module:

@@ -20,7 +20,8 @@ _HEADER = np.dtype(
 
 
 class Address(NamedTuple):
-    """Events [events] of a camera, in the order of the file, all int64."""
+    """Events [events] of a camera, in the order of the file, all whole numbers. Long recordings have millions, so that
+    `x`, `y` and `polarity` may be narrow; `t` is int64."""
 
     x: np.ndarray
     y: np.ndarray
@@ -33,7 +34,8 @@ class Address(NamedTuple):
         """Index into (polarity, height / pool, width / pool). Raises `ValueError` outside the sensor."""
         if len(self.x) and (self.x.max() >= width or self.y.max() >= height or min(self.x.min(), self.y.min()) < 0):
             raise ValueError(f"a pixel x={self.x.max()}, y={self.y.max()} leaves the {width} x {height} sensor")
-        return (self.polarity * (height // pool) + self.y // pool) * (width // pool) + self.x // pool
+        x, y, polarity = (column.astype(np.int64) for column in self[:3])
+        return (polarity * (height // pool) + y // pool) * (width // pool) + x // pool
 
 
 def read_five_byte(path: Path) -> Address:
@@ -53,11 +55,20 @@ def read_aedat31(path: Path) -> Address:
     start = raw.find(_END)
     if not raw.startswith(b"#!AER-DAT3.1") or start < 0:
         raise BenchError(f"starts with {raw[:12]!r}, expected an AEDAT 3.1 header", where=str(path))
-    parts = list(_packets(path, raw, start + len(_END)))
-    data, time = (np.concatenate([part[i] for part in parts]) if parts else np.empty(0, np.int64) for i in (0, 1))
+    packets = list(_packets(path, raw, start + len(_END)))
+    total, filled = sum(number for _, number, _ in packets), 0
+    data, time = np.empty(total, dtype=np.uint32), np.empty(total, dtype=np.int64)
+    for at, number, overflow in packets:
+        words, part = np.frombuffer(raw, "<u4", 2 * number, at).reshape(-1, 2), slice(filled, filled + number)
+        data[part] = words[:, 0]
+        time[part] = words[:, 1]
+        time[part] |= overflow << 31
+        filled += number
     valid = (data & 1) == 1
-    data, time = data[valid], time[valid]
-    return Address(data >> 17 & 0x1FFF, data >> 2 & 0x1FFF, data >> 1 & 1, time)
+    if not valid.all():
+        data, time = data[valid], time[valid]
+    x, y, polarity = ((data >> shift & mask).astype(np.int16) for shift, mask in ((17, 0x1FFF), (2, 0x1FFF), (1, 1)))
+    return Address(x, y, polarity, time)
 
 
 def read_aedat2(path: Path) -> Address:
@@ -75,7 +86,8 @@ def read_aedat2(path: Path) -> Address:
     return Address(data >> 1 & 0x7F, data >> 8 & 0x7F, data & 1, time)
 
 
-def _packets(path: Path, raw: bytes, at: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _packets(path: Path, raw: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """First byte, number of events and overflow of the clock of each packet of polarity events."""
     while at < len(raw):
         if at + _HEADER.itemsize > len(raw):
             raise BenchError(
@@ -93,5 +105,4 @@ def _packets(path: Path, raw: bytes, at: int) -> Iterator[tuple[np.ndarray, np.n
         if head["type"] == POLARITY_EVENTS:
             if size != 8:
                 raise BenchError(f"has events of {size} bytes, expected 8", where=f"{path}, byte {body}")
-            words = np.frombuffer(raw, "<u4", 2 * number, body).reshape(-1, 2).astype(np.int64)
-            yield words[:, 0], words[:, 1] | int(head["overflow"]) << 31
+            yield body, number, int(head["overflow"])

@@ -142,7 +142,7 @@ def whole(path: Path) -> Path:
     return path
 
 
-MOST_BYTES = 1 << 29
+MOST_BYTES = 1 << 28
 """Of a file that is read as a whole; the largest that are published so have 160 MB."""
 
 

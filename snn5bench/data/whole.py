@@ -15,6 +15,8 @@ from snn5bench.data.packed import FORMAT, Packed
 def check_packed(folder: Path) -> Finding:
     """Compare sizes, then the fingerprint, taken again over every stored sample."""
     try:
+        if odd := [path.name for path in sorted(folder.iterdir()) if not path.is_file()]:
+            raise ValueError(f"{odd[0]} is no file")
         packed = Packed(folder)
         again = fingerprint(packed)
     except Exception as error:  # damaged arrays raise whatever numpy's readers meet first

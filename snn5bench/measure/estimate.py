@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from snn5bench import registry
+from snn5bench.errors import BenchError
 from snn5bench.record import EnergyEstimate, Record, Status
 
 
@@ -22,6 +25,15 @@ def _estimate(name: str, record: Record, T: int) -> EnergyEstimate:
     if unseen:
         return EnergyEstimate(energy_nj=None, reason=f"the operations are not all known: {unseen}")
     try:
-        return registry.load("energy_models", name)().estimate(record.layers, T)
+        with registry.blaming("energy_models", name, "gives no estimate"):
+            found = registry.load("energy_models", name)().estimate(record.layers, T)
+            if not isinstance(found, EnergyEstimate):
+                raise TypeError(f"it returned {type(found).__name__}, not an EnergyEstimate")
+    except BenchError as broken:
+        return EnergyEstimate(energy_nj=None, reason=broken.problems[0].what)
     except Exception as error:
         return EnergyEstimate(energy_nj=None, reason=f"{type(error).__name__}: {error}")
+    numbers = (found.energy_nj, found.ann_twin_nj)
+    if wrong := [value for value in numbers if value is not None and not 0 <= value < inf]:
+        return EnergyEstimate(energy_nj=None, reason=f"{name} gives {wrong[0]} nJ, which is no energy")
+    return found

@@ -45,8 +45,8 @@ class AdaptiveSlope(Method):
     class Params(MethodParams):
         """Parameters of the adaptive slope."""
 
-        lr: float = Field(5e-3, gt=0, le=10)
-        """Learning rate of Adam."""
+        lr: float = Field(0.01, gt=0, le=10)
+        """Learning rate of Adam; the best of 0.005 and 0.01 on validation splits of pulse-order and delayed-cue."""
         hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((128, 128), min_length=1)
         """Neurons of each hidden layer."""
         rate: float = Field(0.08, gt=0, lt=1)

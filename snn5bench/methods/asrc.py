@@ -42,6 +42,8 @@ class ASRC(NeuronMethod):
     class Params(StackParams):
         """Parameters of ASRC."""
 
+        lr: float = Field(0.02, gt=0, le=10)
+        """Learning rate of Adam; the best of 0.005, 0.01 and 0.02 on validation splits of pulse-order and delayed-cue."""
         surrogate: Literal["rectangle", "triangle", "atan", "sigmoid", "exponential", "fast_sigmoid"] = "triangle"
         """Shape of the surrogate gradient; theirs is the triangle of width 1."""
         width: float = Field(1.0, gt=0)

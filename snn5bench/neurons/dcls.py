@@ -28,8 +28,9 @@ class DelaySynapses(Synapses):
         K_ij[d] = exp(-((d - P_ij) / sigma)^2 / 2) / (its sum over d)          in training
         K_ij[d] = 1 at P_ij rounded, 0 elsewhere                               at evaluation
 
-    P starts uniform in 0..lags - 1 and is kept there. sigma starts at half the number of lags and shrinks to 0.23
-    exponentially over the first quarter of the training. Then, where asked, batch norm over steps and samples.
+    P starts uniform in -1/2..lags - 1/2, clamped (each whole delay as likely as any), and is kept in 0..lags - 1. sigma
+    starts at half the number of lags and shrinks to 0.23 exponentially over the first quarter of the training. Then, where
+    asked, batch norm over steps and samples.
 
     `sdbp` lets no gradient reach the spikes of earlier steps; `notd` sets every delay to 0. As for any synapses, an
     operation is counted for each non-zero weight that a spike meets when it is sent, also where it would arrive after the
@@ -43,7 +44,9 @@ class DelaySynapses(Synapses):
         if lags < 1:
             raise ValueError(f"at least one lag (a delay of 0) is needed, got {lags}")
         self.lags, self.time = lags, cast("Time", "full")
-        self.position = nn.Parameter((lags - 1) * torch.rand(neurons, channels))
+        self.position: nn.Parameter | None = None
+        if lags > 1:
+            self.position = nn.Parameter((lags * torch.rand(neurons, channels) - 0.5).clamp(0, lags - 1))
         self.register_buffer("sigma", torch.tensor(max(lags / 2, LAST_SIGMA)))
         self.norm = StepBatchNorm(neurons) if normed else nn.Identity()
         self.dropout = nn.Dropout(dropout)
@@ -60,6 +63,8 @@ class DelaySynapses(Synapses):
     @property
     def delays(self) -> Tensor:
         """Whole delays in steps, int64 `[N, C]`: those of evaluation."""
+        if self.position is None:
+            return torch.zeros_like(self.weight, dtype=torch.int64)
         return self.position.detach().clamp(0, self.lags - 1).round().long()
 
     @property
@@ -69,8 +74,8 @@ class DelaySynapses(Synapses):
 
     def kernel(self) -> Tensor:
         """K as the forward pass uses it now, `[N, C, lags]`."""
-        lag = torch.arange(self.lags, device=self.position.device)
-        if not self.training:
+        lag = torch.arange(self.lags, device=self.weight.device)
+        if self.position is None or not self.training:
             return (lag == self.delays[..., None]).to(self.weight.dtype)
         with torch.no_grad():
             if self.position.min() < 0 or self.position.max() > self.lags - 1:
@@ -80,7 +85,7 @@ class DelaySynapses(Synapses):
     def forward(self, x: BatchInput) -> Tensor:
         """Current `[T, B, N]`, normalised where asked."""
         spikes = self.dropout(dense(x).to(self.weight.dtype))
-        if self.time == "notd":
+        if self.time == "notd" or self.position is None:
             return self.norm(F.linear(spikes, self.weight))
         weight = self.weight[..., None] * self.kernel()
         sent = (spikes.detach() if self.time == "sdbp" else spikes).permute(1, 2, 0)
@@ -95,7 +100,8 @@ class DelaySynapses(Synapses):
 
 
 class DelayNet(SpikingNet):
-    """`SpikingNet` of delay synapses, with batch norm before each hidden layer; the read-out has delays and no norm."""
+    """`SpikingNet` of delay synapses, with batch norm before each hidden layer; the read-out has no norm, and delays only
+    where `readout_delays` says so."""
 
     def __init__(
         self,
@@ -106,13 +112,14 @@ class DelayNet(SpikingNet):
         lags: int,
         dropout: float = 0.0,
         readout: str = "sum",
+        readout_delays: bool = False,
     ) -> None:
         super().__init__(channels, hidden, classes, neuron, readout=readout)
         self.synapses = nn.ModuleList(
             DelaySynapses(a, b, lags, True, dropout if k else 0.0)
             for k, (a, b) in enumerate(pairwise([channels, *hidden]))
         )
-        self.readout = DelaySynapses(hidden[-1], classes, lags, False, dropout)
+        self.readout = DelaySynapses(hidden[-1], classes, lags if readout_delays else 1, False, dropout)
 
     def connections(self) -> list[DelaySynapses]:
         """Every layer's synapses, the read-out's last."""

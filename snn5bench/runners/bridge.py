@@ -19,6 +19,8 @@ EVERY_S = 1.0
 """Between two looks at the nodes."""
 WAIT_S = 0.02
 """Longest wait for a result before new tasks are looked for."""
+START_S = 120
+"""How long a local cluster may take to start; Ray's own 30 s are too short for a machine that others load."""
 OBJECT_STORE = 200 << 20
 """Bytes of a local cluster's object store; its workers read packed data from the cache folder."""
 
@@ -29,6 +31,7 @@ def main(channel: int) -> None:
     parent = Connection(channel)
     start: Start = parent.recv()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
     import ray
 
     try:

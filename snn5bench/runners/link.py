@@ -15,7 +15,7 @@ from snn5bench.runners.messages import News, Start, Task
 
 SILENCE_S = 300.0
 """After this long without news the child counts as dead; it speaks every second while it is well."""
-STARTING_S = 120.0
+STARTING_S = 240.0
 """The same for its first news: it may have to start a cluster."""
 CLOSING_S = 20.0
 

@@ -83,7 +83,7 @@ class _Pool:
         while len(self.hands) < wanted:
             self.hands.append(Hand(self.news))
         for hand in self.hands:
-            if hand.ready and hand.cell is None:
+            if hand.ready and hand.cell is None and not hand.gone:
                 if self.waiting:
                     hand.give(self.waiting.popleft())
                 elif self.suspects and not self.busy:

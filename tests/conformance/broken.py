@@ -156,6 +156,20 @@ class NeverUsed(Sound):
             self.gain = nn.Parameter(torch.ones(3))
 
 
+class GateByChance(Sound):
+    """Sound: a hard gate that is shut under some seeds lets no gradient through to what is behind it."""
+
+    class Broken(Net):
+        def __init__(self, data):
+            super().__init__(data)
+            self.gate = nn.Parameter((torch.rand(()) - 0.6).sign())
+            self.gain = nn.Parameter(torch.ones(16))
+
+        def forward(self, x):
+            open_ = (self.gate > 0).to(x.dtype) + self.gate - self.gate.detach()
+            return self.readout(self.neuron(self.input(x) + open_ * self.gain))
+
+
 class DividesByCount(Sound):
     class Broken(Net):
         def forward(self, x):
@@ -176,6 +190,33 @@ class PlainAttribute(Sound):
 
         def forward(self, x):
             return super().forward(x) * self.scale
+
+
+class Wrapped(nn.Module):
+    """What `fit` makes of a network; `build` knows nothing of it."""
+
+    def __init__(self, net, scale):
+        super().__init__()
+        self.net, self.scale = net, scale
+
+    def forward(self, x):
+        return self.net(x) * self.scale
+
+
+class ReturnsAnother(Sound):
+    """Sound: `fit` returns other modules than `build`, as compression does, and their state holds all."""
+
+    def scale(self):
+        return 2.0
+
+    def fit(self, task):
+        net = Wrapped(task.prepare(self.build(task.spec)), self.scale())
+        return task.bptt(net, self.params)
+
+
+class ReturnsAnotherWithAttribute(ReturnsAnother):
+    def scale(self):
+        return float(torch.rand(()) + 0.5)
 
 
 class StaysOnCpu(Sound):

@@ -34,6 +34,7 @@ CAUGHT = {
     "DividesByCount": ("finite at extreme rates", {NOTD}),
     "Overflows": ("finite at extreme rates", set()),
     "PlainAttribute": ("state_dict holds the network", set()),
+    "ReturnsAnotherWithAttribute": ("state_dict holds the network", set()),
     "StaysOnCpu": ("moves to another device and dtype", set()),
     "HiddenProduct": ("operations are counted", set()),
     "AnonymousNeuron": ("operations are counted", set()),
@@ -89,12 +90,20 @@ def test_what_only_this_process_has_is_caught(plugin, monkeypatch):
     assert "only in the process that set it" in found.seen
 
 
-@pytest.mark.parametrize(("sound", "note"), [("Sound", ""), ("RefusesWithReason", "its neurons are what carries time")])
-def test_the_sound_ones_pass(plugin, sound, note):
+@pytest.mark.parametrize(
+    ("sound", "check", "note"),
+    [
+        ("Sound", "it trains", "on events, T = 12, 24 channels"),
+        ("RefusesWithReason", NOTD, "its neurons are what carries time"),
+        ("GateByChance", "training reaches every parameter", "gain: reached under some of"),
+        ("ReturnsAnother", "state_dict holds the network", "loaded into another seed's network"),
+    ],
+)
+def test_the_sound_ones_pass(plugin, sound, check, note):
     plugin(sound)
     found = {check.name: check for check in check_method(f"broken/{sound.lower()}", only=HERE)}
     assert [check for check in found.values() if check.verdict is not Verdict.PASSED] == []
-    assert note in found["the NoTD twin ignores time"].note
+    assert note in found[check].note
 
 
 def test_at_least_one_broken_method_for_each_check():

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -66,17 +67,23 @@ def main() -> int:
         for name in names:
             scenario, share = SCENARIOS[name]
             begin = time.monotonic()
-            tally = scenario(world, max(1, round(options.instants * share)))
+            try:
+                tally = scenario(world, max(1, round(options.instants * share)))
+            except Exception as error:  # the others go on; this one is a finding, or a mistake of the campaign
+                traceback.print_exc()
+                tally = Tally(name, "", problems=[f"it could not go on: {type(error).__name__}: {str(error)[:300]}"])
+                world.kill_all()
             tally.seconds = round(time.monotonic() - begin, 1)
+            tally.load = round(os.getloadavg()[0], 1)
             tallies.append(tally)
             print(line(tally), flush=True)
             for problem in tally.problems[:SHOWN]:
                 print(f"    {problem}", flush=True)
+            if options.json:
+                document = {"seed": options.seed, "faults": [asdict(t) for t in tallies]}
+                options.json.write_text(json.dumps(document, indent=1) + "\n")
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    if options.json:
-        load = os.getloadavg()
-        options.json.write_text(json.dumps({"load": load, "faults": [asdict(t) for t in tallies]}, indent=1) + "\n")
     return int(any(t.problems or t.lost for t in tallies))
 
 

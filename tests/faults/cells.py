@@ -26,6 +26,7 @@ methods:
 
 def _ends_badly(world: World, tally: Tally, method: str, limits: str, says: str, tries: int, done: int = 2) -> Tally:
     """Run with the gate shut: the bad cell is `failed` with the reason, the others are done. Then open, and rerun."""
+    tally.how = f"{tally.how}; `limits: {{{limits}}}`"
     gate = world.root / f"gate-{method}"
     text = SUITE.replace("LIMITS", limits).replace("METHOD", method).replace("GATE", str(gate))
     suite = world.write(method, text)
@@ -43,20 +44,20 @@ def _ends_badly(world: World, tally: Tally, method: str, limits: str, says: str,
 
 def hangs(world: World, instants: int) -> Tally:
     """A cell waits for ever."""
-    tally = Tally("a worker that hangs", "a method that waits for ever; `limits: {cell_minutes: 0.05}`")
-    return _ends_badly(world, tally, "hangs", "cell_minutes: 0.05", "(limits.cell_minutes)", instants)
+    tally = Tally("a worker that hangs", "a method that waits for ever")
+    return _ends_badly(world, tally, "hangs", world.minutes(), "(limits.cell_minutes)", instants)
 
 
 def frozen(world: World, instants: int) -> Tally:
     """A cell holds the interpreter's lock for ever, with a child process of its own."""
-    how = "a method that waits in C with the interpreter's lock, and has started a process; `limits: {cell_minutes: 0.05}`"
+    how = "a method that waits in C with the interpreter's lock, and has started a process"
     tally = Tally("a worker that hangs in C", how)
-    return _ends_badly(world, tally, "frozen", "cell_minutes: 0.05", "(limits.cell_minutes)", instants)
+    return _ends_badly(world, tally, "frozen", world.minutes(), "(limits.cell_minutes)", instants)
 
 
 def leaks(world: World, instants: int) -> Tally:
     """A cell takes memory without end."""
-    tally = Tally("a cell that leaks memory", "a method that takes 16 MiB each 5 ms; `limits: {cell_memory_gib: 1.5}`")
+    tally = Tally("a cell that leaks memory", "a method that takes 16 MiB each 5 ms")
     return _ends_badly(world, tally, "leaks", "cell_memory_gib: 1.5", "(limits.cell_memory_gib)", instants)
 
 

@@ -66,8 +66,7 @@ def behind(world: World, instants: int) -> Tally:
     before = finished(old)
     for _ in range(instants):
         results = world.fresh()
-        shutil.rmtree(results)
-        shutil.copytree(old, results)
+        shutil.copytree(old, results, dirs_exist_ok=True)
         for path in results.rglob("cells/*"):
             ahead = time.time() + world.rng.randrange(1, 30 * DAY_S)
             os.utime(path, (ahead, ahead))

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -109,20 +110,20 @@ def _kill_a_worker(world: World, pid: int) -> bool:
 
 
 def steps(world: World, instants: int) -> Tally:
-    """The driver dies just before each of its steps on the disk in turn (open, rename, remove, make a folder), while it
-    replaces the records of edited code, so that every order of files that a kill can leave is seen."""
-    how = "before each step on the results folder in turn, by an audit hook in a forked driver, over older records"
-    tally = Tally("kill -9 between two steps on the disk", how)
+    """The driver dies just before a step of its on the disk (open, rename, remove, change a mode or a date), while it
+    replaces the records of edited code: before each of them in turn, or before as many as `instants`, drawn at random."""
     old = older(world)
     before = finished(old)
-    step = 0
-    while tally.tried < instants:
-        step += 1
+    counted = world.fresh()
+    shutil.copytree(old, counted, dirs_exist_ok=True)
+    total = _count_steps(world.suite, counted)
+    how = f"before each of the {total} steps of a run on the results folder, by an audit hook in a forked driver"
+    tally = Tally("kill -9 between two steps on the disk", how)
+    for step in sorted(world.rng.sample(range(1, total + 1), min(instants, total))):
         results = world.fresh()
-        shutil.rmtree(results)
-        shutil.copytree(old, results)
+        shutil.copytree(old, results, dirs_exist_ok=True)
         if not dies_before(world.suite, results, step):
-            break
+            tally.problems.append(f"step {step}: the run ended before the fault")
         problems, kept = torn(results), finished(results)
         stems = {name.rpartition("--")[0] for name in kept}
         missing = {name.rpartition("--")[0] for name in before} - stems
@@ -162,24 +163,41 @@ _STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "os.utime
 
 def dies_before(suite: Path, results: Path, step: int) -> bool:
     """Run in a fork that kills itself before its `step`-th step under `results`; whether it came that far."""
+
+    def at(seen: int) -> None:
+        if seen == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return os.WIFSIGNALED(_run_watched(suite, results, at))
+
+
+def _count_steps(suite: Path, results: Path) -> int:
+    """How many steps a whole run makes under `results`."""
+    told = results.with_name("steps")
+    _run_watched(suite, results, lambda seen: None, told)
+    return int(told.read_text())
+
+
+def _run_watched(suite: Path, results: Path, at: Callable[[int], None], told: Path | None = None) -> int:
+    """Run in a fork that calls `at` before each of its steps under `results`, with their number; its wait status."""
     pid = os.fork()
-    if pid == 0:
-        seen = 0
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    seen = 0
 
-        def hook(event: str, args: tuple[object, ...]) -> None:
-            nonlocal seen
-            if event in _STEPS and any(isinstance(a, str | Path) and str(results) in str(a) for a in args):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event in _STEPS and any(isinstance(a, str | Path) and str(results) in str(a) for a in args):
+            seen += 1
+            at(seen)
 
-        sys.addaudithook(hook)
-        try:
-            complete(suite, results)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    return os.WIFSIGNALED(status)
+    sys.addaudithook(hook)
+    try:
+        complete(suite, results)
+        if told is not None:
+            told.write_text(str(seen))
+    finally:
+        os._exit(0)
 
 
 def dvc(world: World, instants: int) -> Tally:

@@ -67,8 +67,7 @@ def reader(world: World, instants: int) -> Tally:
     old = older(world)
     for _ in range(instants):
         results = world.fresh()
-        shutil.rmtree(results)
-        shutil.copytree(old, results)
+        shutil.copytree(old, results, dirs_exist_ok=True)
         stop = threading.Event()
         wrong: list[str] = []
         readings = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from snn5bench import registry
@@ -13,7 +15,10 @@ METHODS: dict[str, dict[str, object]] = {
     "pmsn": {"hidden": [8, 8]},
     "ce-lif": {"hidden": [8, 8], "recurrent": True},
     "spikformer": {"width": 16, "mlp": 2, "tokens": 4},
+    "s4nn": {"hidden": 30},
+    "sglformer": {"width": 24, "mlp": 2, "tokens": 4, "pools": 1},
 }
+SLOW = ("spikformer", "sglformer", "s4nn")
 PULSES = {"T": 12, "min_gap": 2, "max_gap": 4, "train": 20, "val": 10, "test": 20}
 
 
@@ -42,6 +47,10 @@ def run(
 @pytest.mark.parametrize("method", METHODS)
 def test_pulse_order(method: str, twin: str) -> None:
     record = run(method, "pulse-order", PULSES, twin)
+    if method == "s4nn" and twin != "none":
+        assert record.status is Status.INCOMPATIBLE
+        assert "twin" in record.reason
+        return
     assert record.status is Status.DONE, record.reason
     assert record.missing == {}
     assert record.spike_rate is not None
@@ -51,10 +60,29 @@ def test_pulse_order(method: str, twin: str) -> None:
         assert record.test_accuracy == 0.5, "the order is all that tells the classes apart"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [name if name not in SLOW else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
+)
 def test_digits(method: str) -> None:
-    record = run(method, "digits", {"T": 3}, epochs=2)
+    record = run(method, "digits", {"T": 4}, epochs=3 if method == "s4nn" else 1)
     assert record.status is Status.DONE, record.reason
     assert record.missing == {}
     assert record.test_accuracy is not None
     assert record.test_accuracy > 0.15
+    for layer in record.layers:
+        if layer.name.endswith("attn_lif"):
+            assert layer.spike_rate, "after training the attention spikes"
+
+
+def test_the_record_of_s4nn_has_the_accuracy_of_every_rule_for_ties() -> None:
+    record = run("s4nn", "digits", {"T": 4})
+    assert record.val_accuracy is not None
+    (note,) = record.notes
+    by_rule = dict(re.findall(r"(potential|index|random|optimistic) (0\.\d{4})", note))
+    assert float(by_rule["potential"]) == pytest.approx(record.val_accuracy, abs=5e-5)
+    assert float(by_rule["optimistic"]) >= float(by_rule["random"])
+    decision = next(layer for layer in record.layers if layer.name == "decision")
+    assert 0 <= decision.detail["tied_samples"] <= 1
+    assert 0 <= decision.detail["silent_samples"] <= 1
+    events = run("s4nn", "pulse-order", PULSES)
+    assert events.notes[0] == "S4NN sees the first event of each channel, and no later one"

@@ -79,6 +79,7 @@ def test_narrow_kernels_stand_on_whole_delays() -> None:
 def test_delays_stay_in_range_and_their_gradient_is_right() -> None:
     layer, x = synapses(), spikes()
     layer.anneal(0.1)
+    layer.position.data.clamp_(0.1, LAGS - 1.1)
 
     def current(position: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(layer, {"position": position, "weight": weight}, (x,))
@@ -109,6 +110,12 @@ def test_it_learns_to_copy_its_input_later(delay: int) -> None:
         optimiser.step()
     assert layer.position.item() == pytest.approx(delay, abs=0.5)
     assert torch.equal(layer.eval()(x), wanted)
+
+
+def test_whole_delays_start_equally_likely() -> None:
+    torch.manual_seed(0)
+    counts = DelaySynapses(100, 100, 5, normed=False).delays.flatten().bincount()
+    assert counts.tolist() == pytest.approx([2000] * 5, abs=4 * (10_000 * 0.2 * 0.8) ** 0.5)
 
 
 def test_without_lags_it_is_an_ordinary_layer() -> None:
@@ -153,19 +160,21 @@ def test_time_modes() -> None:
     assert layer.delay_bits == int(layer.delays.max()) * C
 
 
-def net() -> DelayNet:
+def net(**more: bool) -> DelayNet:
     torch.manual_seed(0)
-    made = DelayNet(C, (6, N), 3, lambda n: LIF(0.005, 1.0, "hard", Surrogate("atan", 0.2)), LAGS).double()
+    made = DelayNet(C, (6, N), 3, lambda n: LIF(0.005, 1.0, "hard", Surrogate("atan", 0.2)), LAGS, **more).double()
     made.calibrate(spikes())
     return made
 
 
-def test_the_network_is_the_published_one() -> None:
+@pytest.mark.parametrize("readout_delays", [True, False])
+def test_the_network_is_the_published_one(readout_delays: bool) -> None:
     """Convolution over delays, batch norm, hard-reset LIF, layer by layer; the read-out without norm."""
-    made, x = net().eval(), spikes(2)
+    made, x = net(readout_delays=readout_delays).eval(), spikes(2)
     signal = x.numpy()
     for synapse in made.connections():
         signal = by_loops(signal, synapse.weight.detach().numpy(), np.eye(LAGS)[synapse.delays.numpy()])
+        assert synapse.delays.any() == (readout_delays or synapse is not made.readout)
         if synapse is made.readout:
             break
         norm = synapse.norm
@@ -185,8 +194,9 @@ def test_calibration_starts_with_logits_of_deviation_one() -> None:
     assert made(spikes()).sum(0).std().item() == pytest.approx(1)
 
 
-def test_every_operation_is_counted_with_its_buffers() -> None:
-    made, x = net().eval(), spikes(2)
+@pytest.mark.parametrize("readout_delays", [True, False])
+def test_every_operation_is_counted_with_its_buffers(readout_delays: bool) -> None:
+    made, x = net(readout_delays=readout_delays).eval(), spikes(2)
     with torch.no_grad(), Counter(made) as counter:
         made(x)
     counts = counter.result()
@@ -200,7 +210,7 @@ def test_every_operation_is_counted_with_its_buffers() -> None:
     )
     assert counts.synops_per_sample == pytest.approx(by_hand / B)
     assert counts.macs_per_sample == 0
-    buffers = [int(layer.delays.max()) * layer.in_features for layer in made.connections()]
+    buffers = [int(layer.delays.max()) * layer.in_features for layer in made.connections()[: 2 + readout_delays]]
     assert [layer.detail["delay_bits"] for layer in counts.layers if layer.kind == "delay"] == buffers
 
 

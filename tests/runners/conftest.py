@@ -61,7 +61,9 @@ class Ran:
         loaded, planned = read(path)
         self.store, self.notebook = Store(results, loaded.name), Notebook()
         console = Console(file=(results.parent / f"{results.name}.said").open("w+"), width=400)
-        self.summary: Summary = run(planned, self.store, self.notebook, Display(console), runner, jobs)  # type: ignore[arg-type]
+        self.summary: Summary = run(
+            planned, self.store, self.notebook, Display(console), runner, jobs, limits=loaded.limits
+        )  # type: ignore[arg-type]
         console.file.seek(0)
         self.said = console.file.read()
 
@@ -116,6 +118,7 @@ class Nodes:
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Nodes]]:
     """`nodes()`: a cluster that `RAY_ADDRESS` names until the test ends."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
     made: list[Nodes] = []
     short = "/tmp" if Path("/tmp").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="nodes-", dir=short, ignore_cleanup_errors=True) as folder:

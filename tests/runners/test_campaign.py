@@ -143,7 +143,7 @@ def test_when_every_node_is_unlike_the_run_stops_with_the_difference(stage):
         return Answered(task.number, pickle.dumps(Unlike(A.id, A.host, ["code: package acme is not the driver's"])))
 
     with pytest.raises(BenchError, match="no node runs what the driver runs: code: package acme"):
-        stage(play, [A]).serve()
+        stage(play, [A, A._replace(id="head", has=Needs(0, 8 << 30, 0))]).serve()
 
 
 def test_a_cluster_that_goes_away_costs_what_was_in_flight_one_attempt(stage):

@@ -116,12 +116,21 @@ def test_a_worker_that_eats_its_nodes_memory_is_killed_named_and_tried_with_more
     install_plugin("glutton", {"eats": eats}, methods={"eats": "glutton.eats:Eats"})
     memory = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
     limit = 1 - (memory["MemAvailable"] - (3 << 20)) / memory["MemTotal"]
-    cluster = nodes(RAY_memory_usage_threshold=f"{limit:.4f}", RAY_memory_monitor_refresh_ms="100")
-    cluster.join()
+    nodes().join(RAY_memory_usage_threshold=f"{limit:.4f}", RAY_memory_monitor_refresh_ms="100")
     ray = Ran(suite("acme/tiny, glutton/eats", seeds=1), tmp_path / "ray", "ray")
     eaten = [record for record in ray.records if record.variant == "glutton/eats"]
     assert [(record.status, record.attempts) for record in eaten] == [(Status.FAILED, 3)] * len(eaten)
     assert all("OutOfMemoryError" in record.reason for record in eaten)
+    assert {record.status for record in ray.records if record.variant == "acme/tiny"} == {Status.DONE}
+
+
+def test_a_cell_over_the_suites_limit_is_stopped_on_its_node_and_not_tried_again(suite, tmp_path):
+    path = suite("acme/tiny, {name: acme/slow, params: {scale: 10000}}", seeds=1)
+    path.write_text(path.read_text() + "limits: {cell_minutes: 0.3}\n")
+    ray = Ran(path, tmp_path / "ray", "ray", jobs=2)
+    slow = [record for record in ray.records if record.variant == "acme/slow"]
+    assert {(record.status, record.attempts) for record in slow} == {(Status.FAILED, 1)}
+    assert all("stopped after 0.3 minutes, the suite's limit" in record.reason for record in slow)
     assert {record.status for record in ray.records if record.variant == "acme/tiny"} == {Status.DONE}
 
 
