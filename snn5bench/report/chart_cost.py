@@ -16,8 +16,10 @@ from snn5bench.report.palette import NEUTRAL, scales
 from snn5bench.report.table import Row
 
 HEIGHT = 260
-LABEL = 150
-"""Pixels of a name in a legend."""
+LABEL = 110
+"""Most pixels of a name in a legend."""
+NAMES = 180
+"""Most pixels of a name beside an axis."""
 _TEXT = {column.key: column.text for column in COLUMNS}
 _TITLE = {column.key: column.title for column in COLUMNS}
 CHOSEN = alt.selection_point(name="chosen", fields=["variant"], bind="legend")
@@ -168,11 +170,4 @@ def signs(points: Points, x: alt.X, title: str, names: list[str]) -> list[alt.Ch
 def legend_of(points: Points, **options: Any) -> alt.Legend:
     """The signs of the methods drawn, below the chart; a click on one shows it alone (see `CHOSEN`)."""
     names = sorted({point["variant"] for point in points})
-    return alt.Legend(
-        title=None, orient="bottom", values=names, labelLimit=LABEL, symbolOpacity=1, **columns_of(names), **options
-    )
-
-
-def columns_of(names: list[str]) -> dict[str, Any]:
-    """Two columns where some name needs the room; otherwise as many as the page's width holds."""
-    return {"columns": 2} if max(map(len, names), default=0) > 16 else {}
+    return alt.Legend(title=None, orient="bottom", values=names, labelLimit=LABEL, symbolOpacity=1, **options)

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from snn5bench.report.chart_cost import Drawing, split
+from snn5bench.report.chart_cost import LABEL, NAMES, Drawing, split
 from snn5bench.report.chart_data import inline, word_of
 from snn5bench.report.columns import COLUMNS, rate_text
 from snn5bench.report.palette import NEUTRAL, scales
@@ -99,9 +99,9 @@ def against_break_even(rows: list[Row], names: list[str]) -> Drawing:
     ]
     models = sorted({point["model"] for point in evens})
     colour, shape = scales(models)
-    legend = alt.Legend(title=None, orient="bottom", values=models, columns=2, labelLimit=125, symbolOpacity=1)
+    legend = alt.Legend(title=None, orient="bottom", values=models, labelLimit=LABEL, symbolOpacity=1)
     x = alt.X("x:Q").title("spikes per input and step").scale(type="log", nice=False, padding=24).axis(tickCount=4)
-    y = alt.Y("variant:N").title(None).sort(order).axis(labelLimit=180)
+    y = alt.Y("variant:N").title(None).sort(order).axis(labelLimit=NAMES)
     base = alt.Chart(inline(measured)).encode(y=y, tooltip=_tips())
     bars = base.mark_tick(thickness=4, size=22, color=NEUTRAL, opacity=1).encode(x=x)
     seeds = base.mark_rule(strokeWidth=7, color=NEUTRAL).encode(x=alt.X("low:Q"), x2="high:Q")

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from snn5bench import stats
-from snn5bench.report.chart_cost import HEIGHT, Drawing, point_of, signs, split
+from snn5bench.report.chart_cost import HEIGHT, LABEL, Drawing, point_of, signs, split
 from snn5bench.report.chart_data import inline, word_of
 from snn5bench.report.chart_even import SIDES, side
 from snn5bench.report.palette import scales
@@ -16,7 +16,7 @@ from snn5bench.report.table import Row
 
 STEPS = (1.0, 2.0, 5.0)
 """Where an axis has a label within each power of ten."""
-LABEL = "format(100 * (1 - datum.value), '.4~f') + ' %'"
+SHARE = "format(100 * (1 - datum.value), '.4~f') + ' %'"
 """The share that is zero, from the share that is not."""
 
 
@@ -44,7 +44,7 @@ def against_sparsity(rows: list[Row], names: list[str]) -> Drawing:
         alt.X("rate:Q")
         .title("zero values among those that feed synapses")
         .scale(type="log", reverse=True, nice=False, padding=16)
-        .axis(values=_ticks(min(shown), max(shown)), labelExpr=LABEL, labelOverlap="greedy")
+        .axis(values=_ticks(min(shown), max(shown)), labelExpr=SHARE, labelOverlap="greedy")
     )
     return alt.layer(*_lines(drawn, x), *signs(points, x, "Sparsity", names)).properties(height=HEIGHT + 40), left_out
 
@@ -64,7 +64,12 @@ def _lines(drawn: list[Row], x: alt.X) -> list[alt.Chart]:
         return []
     picked = alt.selection_point(name="picked", fields=["model"], bind="legend")
     legend = alt.Legend(
-        title="breaks even under", orient="bottom", values=models, labelLimit=125, symbolType="stroke", symbolOpacity=1
+        title="breaks even under",
+        orient="bottom",
+        values=models,
+        labelLimit=LABEL,
+        symbolType="stroke",
+        symbolOpacity=1,
     )
     stroke = alt.Stroke("model:N").scale(**scales(models)[0]).legend(legend)
     joined = (

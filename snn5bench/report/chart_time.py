@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from snn5bench.report.chart_cost import CHOSEN, HEIGHT, SEEN, Drawing, legend_of, split
+from snn5bench.report.chart_cost import CHOSEN, HEIGHT, NAMES, SEEN, Drawing, legend_of, split
 from snn5bench.report.chart_data import inline
 from snn5bench.report.columns import COLUMNS
 from snn5bench.report.palette import ACCENT, NEUTRAL, dash_scale, scales
@@ -111,7 +111,7 @@ def curves(rows: list[Row], names: list[str]) -> Drawing:
 
 def _names(points: list[dict[str, Any]]) -> alt.Y:
     order = [point["variant"] for point in sorted(points, key=lambda point: (-point["x"], point["variant"]))]
-    return alt.Y("variant:N").title(None).sort(order).axis(labelLimit=180)
+    return alt.Y("variant:N").title(None).sort(order).axis(labelLimit=NAMES)
 
 
 def _zero() -> alt.Chart:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from altair.utils.schemapi import debug_mode
 
-from snn5bench.report.chart_cost import Drawing, Layers, against_energy, against_synops
+from snn5bench.report.chart_cost import LABEL, NAMES, Drawing, Layers, against_energy, against_synops
 from snn5bench.report.chart_even import against_break_even, verdicts
+from snn5bench.report.chart_labels import LETTER
 from snn5bench.report.chart_sparsity import against_sparsity
 from snn5bench.report.chart_steps import against_steps, families
 from snn5bench.report.chart_time import curves, gains, peeking
@@ -153,8 +154,42 @@ def _panels(table: Table) -> list[Panel]:
 
 def spec(chart: Layers, width: int | str, height: int | None = None) -> dict[str, Any]:
     """The Vega-Lite document of a chart at the given size; the same for the same table. That it is a valid one is tested,
-    not checked again for each page, where checking takes most of the time."""
+    not checked again for each page, where checking takes most of the time. `usermeta` says how much width each column of a
+    legend takes, and how much lies beside the plot: Vega itself lets a legend run off the edge."""
     with debug_mode(False):
         sized = chart.properties(width=width) if height is None else chart.properties(width=width, height=height)
         document = sized.to_dict(validate=False)
-    return document | {"autosize": {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}}
+    names = [name for legend in _found(document, "legend") for name in (legend or {}).get("values", ())]
+    beside = [
+        point["variant"] for y in _found(document, "y") if y.get("field") == "variant" for point in _points(document)
+    ]
+    return document | {
+        "autosize": {"type": "fit-x" if width == "container" else "pad", "contains": "padding"},
+        "padding": {"left": 5, "top": 5, "bottom": 5, "right": 14},
+        "usermeta": {"legendColumn": 36 + _pixels(names, LABEL), "beside": 30 + max(40, _pixels(beside, NAMES))},
+    }
+
+
+def columns(document: dict[str, Any], width: int) -> int:
+    """Columns of a legend that fit beside each other."""
+    return max(1, (width - document["usermeta"]["beside"]) // document["usermeta"]["legendColumn"])
+
+
+def _pixels(names: list[str], most: int) -> int:
+    return min(most, round(LETTER * max(map(len, names), default=0)))
+
+
+def _points(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (point for values in document["datasets"].values() for point in values if "variant" in point)
+
+
+def _found(node: Any, key: str) -> Iterator[Any]:
+    """Every mapping at `key`, however deep."""
+    if isinstance(node, dict):
+        yield from (value for name, value in node.items() if name == key and isinstance(value, dict))
+        for name, value in node.items():
+            if name != "datasets":
+                yield from _found(value, key)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _found(value, key)

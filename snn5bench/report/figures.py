@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from snn5bench.report import latex
-from snn5bench.report.charts import Figure, panels, spec
+from snn5bench.report.charts import Figure, columns, panels, spec
 from snn5bench.report.palette import theme
 from snn5bench.report.table import Table
 
@@ -31,6 +31,7 @@ def _save(figure: Figure, folder: Path) -> list[Path]:
 
     document = spec(figure.chart, WIDTH)
     config = theme(dark=False) | {"background": "white", "font": "sans-serif"}
+    config["legend"] |= {"columns": columns(document, WIDTH)}
     config["title"] |= {"fontWeight": "normal"}  # with two fonts vl-convert numbers them at random in a PDF
     stem = folder / f"{figure.name}-{re.sub(r'[^A-Za-z0-9]+', '-', figure.dataset).strip('-')}"
     svg, png, pdf = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("svg", "png", "pdf"))

@@ -103,7 +103,8 @@
     place.dataset.drawn = "begun";
     const name = place.dataset.spec;
     const config = structuredClone(themes[dark.matches ? "dark" : "light"]);
-    config.legend.columns = Math.max(1, Math.floor(place.clientWidth / 150));
+    const { legendColumn, beside } = specs[name].usermeta;
+    config.legend.columns = Math.max(1, Math.floor((place.clientWidth - beside) / legendColumn));
     await window.vegaEmbed(place, specs[name], {
       config,
       renderer: "svg",
