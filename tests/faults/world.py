@@ -69,6 +69,8 @@ class World:
     def __init__(self, root: Path, seed: int = 0) -> None:
         self.root = root
         self.rng = random.Random(seed)
+        self.latest = Tally("", "")
+        """The row that was checked last; what is known of it is kept where its scenario breaks off."""
         self.site = root / "site"
         self.mark = uuid.uuid4().hex
         self._install()
