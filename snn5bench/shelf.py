@@ -15,6 +15,7 @@ from rich.status import Status
 from rich.table import Table
 
 from snn5bench import registry
+from snn5bench.atomic import replace
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought, Finding
 from snn5bench.data.cache import folder_of
@@ -165,9 +166,8 @@ def probes(named: Mapping[str, Dataset], seeds: str, path: Path, console: Consol
         with console.status(f"{name}: packing the data") as status:
             found[name] = measure(dataset, _numbers(seeds), partial(_told, status, name))
         _say(console, f"{name}: {found[name].seconds:.0f} s when it was measured")
-        path.parent.mkdir(parents=True, exist_ok=True)
         document = {key: found[key].model_dump(mode="json") for key in sorted(found)}
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        replace(path, json.dumps(document, indent=1) + "\n")
     _say(console, f"wrote {path}")
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snn5bench import registry
+from snn5bench.atomic import replace
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.brought import Brought
 from snn5bench.data.cache import folder_of
@@ -165,8 +166,7 @@ def write_manifest(planned: Sequence[PlannedCell], path: Path, failed: Mapping[s
         name = plan.cell.dataset_variant
         if name not in out:
             out[name] = _fed(plan, failed.get(source_of(plan.cell), ""))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(out, indent=1, sort_keys=True) + "\n")
+    replace(path, json.dumps(out, indent=1, sort_keys=True) + "\n")
 
 
 def _fed(plan: PlannedCell, failed: str) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def main() -> int:
                 tally = scenario(world, max(1, round(options.instants * share)))
             except Exception as error:  # the others go on; this one is a finding, or a mistake of the campaign
                 traceback.print_exc()
-                tally = Tally(name, "", problems=[f"it could not go on: {type(error).__name__}: {str(error)[:300]}"])
+                tally = world.latest if world.latest not in tallies else Tally(name, "")
+                tally.problems.append(f"{name} could not go on: {type(error).__name__}: {str(error)[:300]}")
                 world.kill_all()
             tally.seconds = round(time.monotonic() - begin, 1)
             tally.load = round(os.getloadavg()[0], 1)

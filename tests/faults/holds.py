@@ -100,6 +100,7 @@ def after(
     """Check everything after one fault: `results` as the fault left them, then a copy that a rerun brings to its end.
     Files named in `stale` are records of older code, which the rerun replaces. Returns whether all cells had ended."""
     suite = suite or world.suite
+    world.latest = tally
     reference = world.reference_of(suite)
     problems = torn(results)
     gone = lost(before, results)

@@ -94,19 +94,18 @@ def worker(world: World, instants: int) -> Tally:
 
 def _kill_a_worker(world: World, pid: int) -> bool:
     try:
-        children = psutil.Process(pid).children()
-    except psutil.NoSuchProcess:
-        return False
-    workers = [
-        c for c in children if "python" in " ".join(c.cmdline()) and "resource_tracker" not in " ".join(c.cmdline())
-    ]
-    if not workers:
-        return False
-    try:
-        world.rng.choice(sorted(workers, key=lambda p: p.pid)).send_signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:
+        workers = [child.pid for child in psutil.Process(pid).children() if _works(child)]
+        os.kill(world.rng.choice(sorted(workers)), signal.SIGKILL)
+    except (psutil.NoSuchProcess, ProcessLookupError, IndexError):
         return False
     return True
+
+
+def _works(process: psutil.Process) -> bool:
+    try:
+        return "snn5bench.runners.worker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def steps(world: World, instants: int) -> Tally:
@@ -200,6 +199,9 @@ def _run_watched(suite: Path, results: Path, at: Callable[[int], None], told: Pa
         os._exit(0)
 
 
+_REPRO = [sys.executable, "-m", "dvc", "repro", "leaderboard@night"]
+
+
 def dvc(world: World, instants: int) -> Tally:
     """DVC dies; the run that it started must not go on without it, and the next `dvc repro` must find no lock."""
     tally = Tally("kill -9 of DVC", "`dvc repro` at a random instant, in a repository with our three stages")
@@ -209,7 +211,7 @@ def dvc(world: World, instants: int) -> Tally:
         repository = repository or _repository(world)
         results = repository / "results"
         before = finished(results)
-        process = world.start([sys.executable, "-m", "dvc", "repro"], cwd=repository)
+        process = world.start(_REPRO, cwd=repository)
         time.sleep(world.rng.uniform(0.1, 1) * whole)
         if not kill(process):
             repository = None
@@ -226,7 +228,7 @@ def dvc(world: World, instants: int) -> Tally:
 
 def _repro_to_the_end(world: World, repository: Path, tally: Tally) -> None:
     before = finished(repository / "results")
-    process = world.start([sys.executable, "-m", "dvc", "repro"], cwd=repository)
+    process = world.start(_REPRO, cwd=repository)
     done = world.finish(process)
     if done.returncode != 0:
         tally.problems.append(f"dvc repro after a kill: exit {done.returncode}: {done.stdout[-400:]}")
@@ -239,7 +241,7 @@ def _repro_to_the_end(world: World, repository: Path, tally: Tally) -> None:
 def _repro_s(world: World) -> float:
     repository = _repository(world)
     begin = time.monotonic()
-    world.must(world.finish(world.start([sys.executable, "-m", "dvc", "repro"], cwd=repository)))
+    world.must(world.finish(world.start(_REPRO, cwd=repository)))
     return time.monotonic() - begin
 
 

@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 from rich.console import Console
@@ -70,6 +69,8 @@ class World:
     def __init__(self, root: Path, seed: int = 0) -> None:
         self.root = root
         self.rng = random.Random(seed)
+        self.latest = Tally("", "")
+        """The row that was checked last; what is known of it is kept where its scenario breaks off."""
         self.site = root / "site"
         self.mark = uuid.uuid4().hex
         self._install()
@@ -84,6 +85,7 @@ class World:
         os.environ.update({name: self.env[name] for name in ("PYTHONPATH", "SNN5BENCH_CACHE", "OMP_NUM_THREADS")})
         sys.path.insert(0, str(self.site))
         self._references: dict[Path, Path] = {}
+        self._said: dict[int, Path] = {}
         self.suite = self.write("night", NIGHT)
         self.reference_of(self.suite)
 
@@ -128,27 +130,33 @@ class World:
         track = [] if "--track" in words else ["--no-track"]
         return [sys.executable, "-m", "snn5bench", "run", str(suite), "--results", str(results), *track, *words]
 
-    def start(self, command: Sequence[str], env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
-        """A process that the campaign can find again, and its descendants with it."""
-        return subprocess.Popen(
-            command, env=self.env | (env or {}), text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, **({"cwd": self.root} | more),
-        )  # fmt: skip
+    def start(
+        self, command: Sequence[str], env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A process that the campaign can find again, and its descendants with it. It speaks into a file: a pipe would end
+        with the campaign's patience, and so would an orphan that writes to it."""
+        said = self.root / f"said-{uuid.uuid4().hex[:8]}"
+        with said.open("wb") as file:
+            process = subprocess.Popen(
+                command, env=self.env | (env or {}), cwd=cwd or self.root, stdout=file, stderr=subprocess.STDOUT
+            )
+        self._said[process.pid] = said
+        return process
 
     def run(self, suite: Path, results: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """`snn5bench run` to its end."""
         process = self.start(self.command(suite, results, *(words or ("-j", "1"))), env)
         return self.finish(process)
 
-    def finish(self, process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    def finish(self, process: subprocess.Popen[bytes]) -> subprocess.CompletedProcess[str]:
         """The end of a process, or `TimeoutExpired`, with all of it killed."""
         try:
-            out, _ = process.communicate(timeout=PATIENCE_S)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.kill_all()
-            process.communicate()
             raise
-        return subprocess.CompletedProcess(process.args, process.returncode, out, "")
+        said = self._said[process.pid].read_text(errors="replace")
+        return subprocess.CompletedProcess(process.args, process.returncode, said, "")
 
     def must(self, done: subprocess.CompletedProcess[str]) -> None:
         """What has to work for the campaign to mean anything."""
@@ -196,15 +204,15 @@ def complete(suite: Path, results: Path) -> None:
     run(planned, Store(results, loaded.name), NoTracker(), Display(Console(quiet=True)), "serial", 1)
 
 
-def kill(process: subprocess.Popen[str]) -> bool:
+def kill(process: subprocess.Popen[bytes]) -> bool:
     """kill -9; whether it was still alive."""
     alive = process.poll() is None
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
     return alive
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> bool:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> bool:
     """Whether `condition` came true before the patience (or the process) ended."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
