@@ -125,7 +125,9 @@ class YamlFile:
             if problem not in found:
                 found.append(problem)
         if (more := len(details) - MOST_PROBLEMS) > 0:
-            found.append(Problem(f"{more} more mistakes of this kind", str(self.path), "mend these first"))
+            found.append(
+                Problem(f"{more} more mistakes of this kind are not shown", str(self.path), "mend the others first")
+            )
         return found
 
 

@@ -202,7 +202,7 @@ GROWN = {
         "at most 200 items",
     ),
     "mistakes": (
-        "seeds: [0]\nmethods: [lif]\ndatasets:\n- name: digits\n  params:\n" + "".join(f"    a{i}: 1\n" for i in range(5000)),
+        "seeds: [0]\nmethods: [lif]\ndatasets:\n- name: digits\n  params:\n" + "".join(f"    a{i}: 1\n" for i in range(5000)),  # noqa: E501
         "4900 more mistakes",
     ),
     "steps": (
