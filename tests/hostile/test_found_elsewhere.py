@@ -109,6 +109,12 @@ def test_parameters_that_are_not_finite_are_refused(value):
     assert caught.value.problems[0].where == "--set window_s"
 
 
+def test_parameters_nested_without_end_are_refused():
+    for words in (("data", "path", "shd", "--set", "T=" + "[" * 10_000), ("check", "lif", "--params", "[" * 10_000)):
+        ended = snn5bench(*words)
+        assert ended.code == 2 and words[-2] in ended.err
+
+
 @pytest.mark.parametrize("place", ["params: {window_s: .inf}", "grid: {window_s: [.nan]}", "params: {window_s: 1e999}"])
 def test_suites_with_numbers_that_are_not_finite_are_refused(tmp_path, place):
     path = tmp_path / "x.yaml"
