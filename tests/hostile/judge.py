@@ -84,8 +84,9 @@ def _allowed(box: Box, case: Case) -> tuple[Path, ...]:
 
 
 def _names(words: str, case: Case, box: Box) -> bool:
-    """Whether a spoilt file, or the folder in which it stands, or the dataset with its sample, or a cell, is named."""
-    if words.startswith("dataset ") or _CELL.search(words):
+    """Whether a spoilt file, or the folder in which it stands, or the dataset with its sample, or a cell or an option, is
+    named."""
+    if words.startswith("dataset ") or _CELL.search(words) or any(w in words for w in case.words if w.startswith("--")):
         return True
     if str(box.work / "data") in words:
         return True
