@@ -44,10 +44,10 @@ def arrays_of(folder: Path) -> Path:
 )
 def test_predictions_of_other_shapes_are_named(stocked, label):
     path = arrays_of(stocked)
-    np.savez(path, label=label, prediction=np.zeros(40, "i2"))
+    np.savez(path, label=label, prediction=np.zeros(40, "i2") if label.shape != (39,) else label)
     for verb in ("compare", "lock", "report"):
         ended = snn5bench(verb, "mine")
-        assert ended.code == 2 and path.name in ended.err and "one whole number for each sample" in ended.err
+        assert ended.code == 2 and path.name in ended.err and "one whole number for each of 40 samples" in ended.err
 
 
 def test_a_member_that_is_no_array_is_named(stocked):
