@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,8 @@ from snn5bench.record import TwinKind
 from snn5bench.suite import DatasetBlock, MethodBlock, Pairs, Suite
 from snn5bench.yamlfile import YamlFile, dotted
 
+MOST_ROWS, MOST_CELLS = 1000, 20_000
+"""Beyond these a suite is a mistake, or meant to keep its readers busy."""
 MOST_STEPS = 1 << 16
 """Packed data number their steps in 16 bits."""
 
@@ -147,6 +151,7 @@ class _Expansion:
         """The cells of a suite without mistakes."""
         methods, datasets = self.check_blocks(list(enumerate(self.suite.methods)), list(enumerate(self.suite.datasets)))
         self._patterns(methods, datasets)
+        self._size(len(methods) * len(datasets))
         if self.problems:
             return
         baseline = self._baseline(methods)
@@ -166,6 +171,15 @@ class _Expansion:
                         if cell is not None:
                             yield PlannedCell(cell=cell, spec=spec, incompatible=reason, absent=absent or no_data)
 
+    def _size(self, pairs: int) -> None:
+        seeds = self.suite.seeds
+        if len(set(seeds)) < len(seeds):
+            twice = Counter(seeds).most_common(1)[0][0]
+            self._problem(f"seed {twice} is given twice", ("seeds",), "a seed gives the same numbers again")
+        elif pairs * len(seeds) > MOST_CELLS:
+            what = f"{pairs * len(seeds):,} cells before twins, at most {MOST_CELLS:,} are planned at once"
+            self._problem(what, ("seeds",), "split the suite")
+
     def _baseline(self, methods: list[_Variant]) -> _Variant:
         wanted = self.suite.baseline
         if wanted is None:
@@ -175,8 +189,14 @@ class _Expansion:
     def _variants(self, part: str, blocks: Blocks) -> list[_Variant]:
         kind: registry.Kind = "methods" if part == "methods" else "datasets"
         variants: list[_Variant] = []
+        labels: set[str] = set()
+        by_slug: dict[str, str] = {}
         for index, block in blocks:
             at = (part, index)
+            points = prod(map(len, block.grid.values()))
+            if len(variants) + points > MOST_ROWS:
+                self._problem(f"more than {MOST_ROWS:,} {part}, grids spelt out", at, "split the suite")
+                break
             try:
                 registry.entry(kind, block.name)
             except BenchError as error:
@@ -191,11 +211,13 @@ class _Expansion:
                 point = dict(zip(names, values, strict=True))
                 tail = ",".join(f"{key}={_short(value)}" for key, value in point.items())
                 label = (block.label or block.name) + (f"[{tail}]" if tail else "")
-                if any(label == other.label for other in variants):
+                twin = by_slug.setdefault(slug(label), label)
+                if label in labels:
                     self._problem(f"two {part} are called '{label}'", at, "give one of them a `label`")
-                elif twin := next((o.label for o in variants if slug(o.label) == slug(label)), ""):
+                elif twin != label:
                     same = f"the records of '{label}' and '{twin}' would have one file name"
                     self._problem(same, at, "give one of them a `label` of other letters")
+                labels.add(label)
                 variants.append(_Variant(block=block, index=index, label=label, stated={**block.params, **point}))
         return variants
 

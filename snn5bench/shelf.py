@@ -43,7 +43,11 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             raise BenchError(f"'{setting}' is no setting", where="--set", do="write key=value, like T=50")
         try:
             params[key] = json.loads(value)
-        except json.JSONDecodeError:
+        except RecursionError as error:
+            raise BenchError(
+                f"'{value[:20]}...' is nested too deep", f"--set {key:.80}", "write a plain value"
+            ) from error
+        except ValueError:
             params[key] = value
     if odd := unusable(params):
         raise BenchError("the value is not a finite number, or too large", f"--set {odd[0]}", "write a number")
@@ -53,8 +57,6 @@ def make(name: str, settings: Sequence[str] = ()) -> Dataset:
             made = cls(checked)
             made.spec()
         return made
-    except RecursionError as error:
-        raise BenchError("its parameters are nested too deep", name, "flatten them") from error
     except ValidationError as error:
         known = ", ".join(cls.Params.model_fields)
         raise BenchError(

@@ -166,14 +166,11 @@ class Store:
             arrays = self.arrays(record)
             if "prediction" in arrays and "label" in arrays:
                 prediction, label = arrays["prediction"], arrays["label"]
-                if (
-                    prediction.ndim != 1
-                    or prediction.shape != label.shape
-                    or {prediction.dtype.kind, label.dtype.kind} - set("iu")
-                ):
+                numbers = not {prediction.dtype.kind, label.dtype.kind} - set("iu")
+                if not numbers or not prediction.shape == label.shape == (record.n_test,):
                     raise BenchError(
                         f"predictions {prediction.dtype} {prediction.shape} and labels {label.dtype} {label.shape} are not "
-                        "one whole number for each sample",
+                        f"one whole number for each of {record.n_test} samples",
                         str(self.path(record).with_suffix(".npz")),
                         "remove the record; it will run again",
                     )

@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from snn5bench.errors import BenchError, did_you_mean
 
+MOST_PATTERNS = 200
+"""In one list: each is held against every row."""
+
 
 class Block(BaseModel):
     """Base of the suite's blocks: unknown keys are refused."""
@@ -40,9 +43,9 @@ class MethodBlock(Block):
     """Parameters that differ from the method's defaults."""
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """Parameter name to the values to try; every combination is a row."""
-    on: dict[str, dict[str, Any]] = {}
+    on: dict[str, dict[str, Any]] = Field({}, max_length=MOST_PATTERNS)
     """Dataset pattern (or `temporal`) to parameters that hold on these datasets alone."""
-    budget: dict[str, BudgetBlock] = {}
+    budget: dict[str, BudgetBlock] = Field({}, max_length=MOST_PATTERNS)
     """Dataset pattern (or `temporal`) to a budget of its own."""
 
 
@@ -64,9 +67,9 @@ class DatasetBlock(Block):
 class Pairs(Block):
     """Patterns of method and dataset rows."""
 
-    methods: list[str] = ["*"]
+    methods: list[str] = Field(["*"], max_length=MOST_PATTERNS)
     """Names or labels, `*` allowed."""
-    datasets: list[str] = ["*"]
+    datasets: list[str] = Field(["*"], max_length=MOST_PATTERNS)
     """Names or labels, `*` allowed; `temporal` means each dataset that is meant to need time."""
 
 
@@ -131,7 +134,7 @@ class Suite(Block):
     """The datasets."""
     methods: list[Annotated[MethodBlock, BeforeValidator(_named)]] = Field(min_length=1)
     """The methods."""
-    incompatible: list[Incompatible] = []
+    incompatible: list[Incompatible] = Field([], max_length=MOST_PATTERNS)
     """Pairs that are expected not to run."""
 
 

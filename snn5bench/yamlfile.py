@@ -29,6 +29,8 @@ from snn5bench.errors import BenchError, Problem, did_you_mean
 MAX_BYTES = 1 << 16
 """The parser's time grows with the square of the text: a few seconds here, minutes at 400 KB."""
 MAX_DEPTH = 40
+MOST_PROBLEMS = 100
+"""Shown of one part of a file."""
 _OPENING = (BlockMappingStartToken, BlockSequenceStartToken, FlowMappingStartToken, FlowSequenceStartToken)
 _CLOSING = (BlockEndToken, FlowMappingEndToken, FlowSequenceEndToken)
 
@@ -115,12 +117,17 @@ class YamlFile:
     ) -> list[Problem]:
         """One `Problem` for each mistake that a schema found; `prefixes` are the places where its values may stand."""
         found = []
-        for detail in error.errors(include_url=False, include_context=False):
+        details = error.errors(include_url=False, include_context=False)
+        for detail in details[:MOST_PROBLEMS]:
             loc = tuple(detail["loc"])
             at = next((p + loc for p in prefixes if self.has(p + loc[:1])), (fallback + loc) if prefixes else loc)
             problem = Problem(_what(detail), self.place(at), _do(detail, schema, loc))
             if problem not in found:
                 found.append(problem)
+        if (more := len(details) - MOST_PROBLEMS) > 0:
+            found.append(
+                Problem(f"{more} more mistakes of this kind are not shown", str(self.path), "mend the others first")
+            )
         return found
 
 

@@ -41,7 +41,7 @@ def check_and_show(method: str, params: str | None, console: Console, as_json: b
 def _parameters(text: str | None) -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BenchError(f"not JSON: {error}", "--params", """write --params '{"decay": 0.8}'""") from None
     if not isinstance(value, dict):
         raise BenchError("not a JSON object", "--params", """write --params '{"decay": 0.8}'""")

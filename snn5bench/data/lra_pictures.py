@@ -182,19 +182,20 @@ class LraPathfinder(Brought):
 
 def read_metadata(path: Path) -> list[tuple[str, int]]:
     """Place and label of each picture of one `metadata/<b>.npy`, whether it is an array or lines of text."""
-    raw = content(path)
-    if raw.startswith(b"\x93NUMPY"):
-        with decoding(path, "is no whole array"):
+    with decoding(path, "is no whole table"):
+        raw = content(path)
+        if raw.startswith(b"\x93NUMPY"):
             table = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
             lines = [[str(cell) for cell in row] for row in np.atleast_2d(table)]
-    else:
-        lines = [line.split() for line in raw.decode(errors="replace").splitlines() if line.strip()]
-    out = []
-    for number, cells in enumerate(lines, start=1):
-        if len(cells) < 4 or cells[3] not in ("0", "1", "0.0", "1.0"):
-            raise BenchError("expected folder, picture, number, label 0 or 1", where=f"{path}, row {number}")
-        place = f"{cells[0]}/{cells[1]}"
-        if not set(place) <= _PLAIN or place.startswith("/") or ".." in place.split("/"):
-            raise BenchError("the picture's place is no plain path below the folder", where=f"{path}, row {number}")
-        out.append((place, int(float(cells[3]))))
-    return out
+        else:
+            lines = [line.split() for line in raw.decode(errors="replace").splitlines() if line.strip()]
+        return [_drawing(cells, f"{path}, row {number}") for number, cells in enumerate(lines, start=1)]
+
+
+def _drawing(cells: list[str], where: str) -> tuple[str, int]:
+    if len(cells) < 4 or cells[3] not in ("0", "1", "0.0", "1.0"):
+        raise BenchError("expected folder, picture, number, label 0 or 1", where=where)
+    place = f"{cells[0]}/{cells[1]}"
+    if not set(place) <= _PLAIN or place.startswith("/") or ".." in place.split("/"):
+        raise BenchError("the picture's place is no plain path below the folder", where=where)
+    return place, int(float(cells[3]))

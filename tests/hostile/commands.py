@@ -71,7 +71,7 @@ _CALLED: dict[str, st.SearchStrategy[str]] = {
     "plan": _SUITES, "run": _SUITES, "report": _SUITES, "compare": _SUITES, "lock": _SUITES, "prepare": _SUITES,
     "why": _ROWS | st.just("lif"), "reproduce": _ROWS, "submit": _ROWS | st.just("wide@pulse-order"),
     "check": _mostly("lif@", "../lif", "acme/x"), "method": _mostly("my-neuron", "a-b-c", "torch", "My", "a--b", "if"),
-    "get": _mostly("dvs-gesture", "lra-image", "nothing", "pulse-order"), "check data": _NAMES, "path": _NAMES,
+    "get": _mostly("dvs-gesture", "lra-text", "nothing", "pulse-order"), "check data": _NAMES, "path": _NAMES,
     "probe": _mostly("nothing", "shd", "n-mnist"),
 }  # fmt: skip
 _LAID: tuple[tuple[str, bytes | Odd], ...] = (

@@ -99,7 +99,7 @@ def _column(draw: st.DrawFn, file: Any, name: str, rows: int) -> None:
 
     how = draw(
         st.sampled_from(
-            ("good",) * 6
+            ("good",) * 20
             + ("gone", "group", "flat", "text", "short", "endless", "soft", "outside", "empty", "raw", "virtual")
         )
     )

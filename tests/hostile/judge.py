@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import time
 import traceback
@@ -17,6 +18,7 @@ from tests.hostile.guard import watched
 
 SECONDS = 5.0
 """Of processor time for one input."""
+_CELL = re.compile(r"\w+@\S+#\d+: ")
 WRITES_WHERE_TOLD = frozenset({"--results", "--manifest", "--markdown", "--junit", "--to", "--figures"})
 """Options that name a place to write to."""
 GROWTH_BYTES = 1 << 30
@@ -82,8 +84,9 @@ def _allowed(box: Box, case: Case) -> tuple[Path, ...]:
 
 
 def _names(words: str, case: Case, box: Box) -> bool:
-    """Whether a spoilt file, or the folder in which it stands, or the dataset with its sample, is named."""
-    if words.startswith("dataset "):
+    """Whether a spoilt file, or the folder in which it stands, or the dataset with its sample, or a cell or an option, is
+    named."""
+    if words.startswith("dataset ") or _CELL.search(words) or any(w in words for w in case.words if w.startswith("--")):
         return True
     if str(box.work / "data") in words:
         return True

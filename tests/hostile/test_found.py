@@ -189,7 +189,11 @@ def test_arrays_that_are_archives_or_objects(tmp_path):
         refused(read_tonic, path)
     path.write_bytes(b"\x93NUMPY\1\0v\0" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (10**13, 4)}".ljust(118))
     refused(read_tonic, path)
-    refused(read_metadata, path, "no whole array")
+    refused(read_metadata, path, "no whole table")
+    letters = np.array([["imgs", "x.png", "0", "1"]])
+    raw = letters.tobytes().replace("i".encode("utf-32-le"), b"\xff\xff\xff\x7f")
+    np.save(path, np.frombuffer(raw, letters.dtype).reshape(1, 4))
+    refused(read_metadata, path)
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ def arrays_of(folder: Path) -> Path:
 )
 def test_predictions_of_other_shapes_are_named(stocked, label):
     path = arrays_of(stocked)
-    np.savez(path, label=label, prediction=np.zeros(40, "i2"))
+    np.savez(path, label=label, prediction=np.zeros(40, "i2") if label.shape != (39,) else label)
     for verb in ("compare", "lock", "report"):
         ended = snn5bench(verb, "mine")
-        assert ended.code == 2 and path.name in ended.err and "one whole number for each sample" in ended.err
+        assert ended.code == 2 and path.name in ended.err and "one whole number for each of 40 samples" in ended.err
 
 
 def test_a_member_that_is_no_array_is_named(stocked):
@@ -107,6 +107,12 @@ def test_parameters_that_are_not_finite_are_refused(value):
     with pytest.raises(BenchError, match="not a finite number, or too large") as caught:
         shelf.make("shd", [f"window_s={value}"])
     assert caught.value.problems[0].where == "--set window_s"
+
+
+def test_parameters_nested_without_end_are_refused():
+    for words in (("data", "path", "shd", "--set", "T=" + "[" * 10_000), ("check", "lif", "--params", "[" * 10_000)):
+        ended = snn5bench(*words)
+        assert ended.code == 2 and words[-2] in ended.err
 
 
 @pytest.mark.parametrize("place", ["params: {window_s: .inf}", "grid: {window_s: [.nan]}", "params: {window_s: 1e999}"])
@@ -182,3 +188,56 @@ def test_names_that_are_no_utf8_are_printed(stocked):
     command = [sys.executable, "-m", "snn5bench", "data", "path", "shd", "--from", b"\xff\xe6\x97\xa5"]
     done = subprocess.run(command, env=environment, capture_output=True)
     assert done.returncode == 0 and b"Traceback" not in done.stderr and b"\\udcff" in done.stdout
+
+
+HEAD = "budget: {epochs: 1, batch_size: 1}\n"
+GROWN = {
+    "a grid of 300 to the eighth": (
+        HEAD + "seeds: [0]\nmethods: [lif]\ndatasets:\n- name: digits\n  grid:\n"
+        + "".join(f"    a{i}: [{'1, ' * 300}]\n" for i in range(8)),
+        "more than 1,000 datasets",
+    ),
+    "rows": (HEAD + f"seeds: [0]\nmethods: [lif]\ndatasets: [{'digits, ' * 4000}]\n", "more than 1,000 datasets"),
+    "cells": (
+        HEAD + f"seeds: [{', '.join(map(str, range(9000)))}]\nmethods: [lif, glif, alif]\ndatasets: [digits]\n",
+        "27,000 cells before twins, at most 20,000",
+    ),
+    "seeds": (HEAD + f"seeds: [{'0, ' * 20_000}]\nmethods: [lif]\ndatasets: [digits]\n", "seed 0 is given twice"),
+    "patterns": (
+        HEAD + f"seeds: [0]\nmethods: [lif]\ndatasets: [digits]\ntwins: {{notd: {{methods: [{'a*b, ' * 300}]}}}}\n",
+        "at most 200 items",
+    ),
+    "mistakes": (
+        "seeds: [0]\nmethods: [lif]\ndatasets:\n- name: digits\n  params:\n" + "".join(f"    a{i}: 1\n" for i in range(5000)),  # noqa: E501
+        "4900 more mistakes",
+    ),
+    "steps": (
+        HEAD + "seeds: [0]\nmethods: [lif]\ndatasets: [{name: event-chain, params: {gap: 70000}}]\n",
+        "timesteps, at most",
+    ),
+    "inner parameters": (
+        HEAD + "seeds: [0]\nmethods: [lif]\ndatasets: [{name: event-chain, params: {base_params: {T: x}}}]\n",
+        "of what it is made of, T",
+    ),
+    "numbers": (HEAD + f"seeds: [0]\nmethods: [lif]\ndatasets: [{{name: digits, params: {{T: {10**30}}}}}]\n", "too large"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROWN)
+def test_suites_that_grow_are_a_message(tmp_path, name):
+    text, says = GROWN[name]
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(BenchError, match=says) as caught:
+        read(tmp_path / "x.yaml")
+    assert all(problem.where.startswith(str(tmp_path / "x.yaml")) for problem in caught.value.problems)
+
+
+def test_a_stranger_cannot_have_data_made_without_end(stocked):
+    from snn5bench.submission import verify
+
+    assert snn5bench("submit", "lif@pulse-order", "--suite", "mine").code == 0
+    folder = stocked / "submissions/mine/lif--pulse-order"
+    suite = folder / "mine.yaml"
+    suite.write_text(suite.read_text().replace("train: 30", f"train: {2**62}"))
+    report = verify(folder, rerun=False)
+    assert any("more than is made for a check" in point for point in report.open)
