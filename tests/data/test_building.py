@@ -6,11 +6,13 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from snn5bench.data.cache import folder_of, meta_of
@@ -111,3 +113,42 @@ def test_a_build_killed_between_its_last_steps_does_not_count(tmp_path, monkeypa
     (folder / "step.bin").write_bytes(b"half")
     assert not check_packed(prepare(dataset).folder).problem
     assert not folder.with_name(f"{folder.name}.partial").exists()
+
+
+PACK_GESTURES = """
+import json, resource
+from snn5bench.data.cache import prepare
+from snn5bench.data.dvs_gesture import DvsGesture
+meta = prepare(DvsGesture(DvsGesture.Params())).meta
+print(json.dumps({"events": meta.events, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
+"""
+
+
+def write_recording(path: Path, events: int) -> None:
+    """AEDAT 3.1, 5,000 events a packet, over a hundred seconds; eleven gestures of eight seconds."""
+    rng = np.random.default_rng(events)
+    time = np.sort(rng.integers(0, 100_000_000, events)).astype("<u4")
+    x, y = rng.integers(0, 128, (2, events))
+    words = np.stack([(x << 17 | y << 2 | 1).astype("<u4"), time], axis=1)
+    with path.open("wb") as out:
+        out.write(b"#!AER-DAT3.1\r\n#!END-HEADER\r\n")
+        for start in range(0, events, 5000):
+            part = words[start : start + 5000]
+            out.write(struct.pack("<HHIIIIII", 1, 0, 8, 4, 0, len(part), len(part), len(part)) + part.tobytes())
+    spans = "".join(f"{c + 1},{c * 9_000_000},{c * 9_000_000 + 8_000_000}\n" for c in range(11))
+    path.with_name(f"{path.stem}_labels.csv").write_text(f"class,startTime_usec,endTime_usec\n{spans}")
+
+
+@pytest.mark.slow
+def test_a_recording_of_fifteen_million_events_takes_less_than_a_gibibyte(tmp_path):
+    folder = tmp_path / "dvs-gesture"
+    folder.mkdir()
+    for split, user, events in (("train", 1, 15_000_000), ("train", 2, 10_000), ("test", 24, 10_000)):
+        write_recording(folder / f"user{user:02d}_led.aedat", events)
+        with (folder / f"trials_to_{split}.txt").open("a") as file:
+            file.write(f"user{user:02d}_led.aedat\n")
+    environment = {**os.environ, "SNN5BENCH_DATA": str(tmp_path), "SNN5BENCH_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", PACK_GESTURES], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["peak_mib"] < GIB
