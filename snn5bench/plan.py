@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from snn5bench import environment, keys, registry
 from snn5bench.cell import Cell, KeyParts, differences
@@ -14,6 +14,7 @@ from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.packed import Meta
 from snn5bench.data.stored import meta_of
 from snn5bench.expand import PlannedCell
+from snn5bench.neighbours import Neighbours
 from snn5bench.record import Record, Status
 from snn5bench.store import Store, identity_of
 
@@ -41,6 +42,8 @@ class Step(BaseModel):
     minutes: float | None = None
     """Estimate from earlier records of this machine; None where there is none."""
     memory_bytes: int | None = None
+    lent: Record | None = Field(None, exclude=True)
+    """What another suite has already run under this key."""
 
 
 def make_dataset(cell: Cell) -> Dataset:
@@ -61,6 +64,7 @@ class Planner:
     def __init__(self, store: Store, records: Sequence[Record]) -> None:
         self.store = store
         self.by_identity = {identity_of(r): r for r in records}
+        self.neighbours = Neighbours(store)
         cpu = environment.cpu_name()
         self._past = _Past(r for r in records if r.status is Status.DONE and r.environment and r.environment.cpu == cpu)
         self._data: dict[str, tuple[Meta | None, str]] = {}
@@ -84,16 +88,18 @@ class Planner:
             return Step(cell=cell, state=State.RUN, reason="its data will be made first", **estimate)
         parts = keys.parts_of(cell, meta.fingerprint, meta.transform)
         key = parts.key()
+        if old is not None and old.key == key and old.status in (Status.DONE, Status.INCOMPATIBLE):
+            cached = old.status is Status.DONE
+            state, reason = (State.CACHED, "nothing changed") if cached else (State.INCOMPATIBLE, old.reason)
+            return Step(cell=cell, state=state, reason=reason, key=key)
+        if lent := self.neighbours.find(key):
+            return Step(cell=cell, state=State.CACHED, reason=f"the same cell of {lent.suite}", key=key, lent=lent)
         if old is None:
             return Step(cell=cell, state=State.RUN, reason="no record yet", key=key, **estimate)
         if old.key != key:
             because = differences(old.key_parts, parts.model_dump(mode="json"))
             reason = because[0] if len(because) == 1 else f"{len(because)} changes: {'; '.join(because[:3])}"
             return Step(cell=cell, state=State.RUN, reason=reason, key=key, because=because, **estimate)
-        if old.status is Status.DONE:
-            return Step(cell=cell, state=State.CACHED, reason="nothing changed", key=key)
-        if old.status is Status.INCOMPATIBLE:
-            return Step(cell=cell, state=State.INCOMPATIBLE, reason=old.reason, key=key)
         return Step(
             cell=cell, state=State.RUN, reason=f"it {old.status.value} last time: {old.reason}", key=key, **estimate
         )

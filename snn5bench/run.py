@@ -74,7 +74,7 @@ def run(
         unmade = prepare_data(planned, display)
         records = store.records()
         planner = Planner(store, records)
-        steps = [planner.step(p) for p in planned]
+        steps = [_settled(planner.step(p), planner) for p in planned]
         to_run = [s for s in steps if s.state is State.RUN and source_of(s.cell) not in unmade]
         ended: dict[Status, int] = {}
         failures: list[str] = []
@@ -158,6 +158,13 @@ def _execute(
             _note_interrupted([by_cell[cell] for cell in flying], store)
             raise
     return out
+
+
+def _settled(step: Step, planner: Planner) -> Step:
+    """Takes over what another suite has run; where its predictions are damaged, the cell runs."""
+    if step.lent is None or planner.neighbours.take_over(step.lent, step.cell):
+        return step
+    return step.model_copy(update={"state": State.RUN, "lent": None})
 
 
 def _set_aside(one: PlannedCell, status: Status, reason: str, key: str | None, store: Store) -> None:

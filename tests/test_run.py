@@ -250,3 +250,32 @@ def test_cell_labels_are_hashable_and_distinct(suite):
     cells = [p.cell for p in planned]
     assert len({*cells}) == len({c.label for c in cells}) == len(cells)
     assert all(isinstance(c, Cell) for c in cells)
+
+
+def test_what_another_suite_has_run_is_taken_over_under_this_suites_names(suite, tmp_path):
+    first, lender, _ = go(suite(), tmp_path / "results")
+    again = suite(methods="{name: acme/tiny, label: mine}", name="other")
+    loaded, planned = read(again)
+    store = Store(tmp_path / "results", loaded.name)
+    plan = [Planner(store, store.records()).step(p) for p in planned]
+    assert {(s.state, s.reason) for s in plan} == {(State.CACHED, "the same cell of tiny")}
+    summary, store, _ = go(again, tmp_path / "results")
+    assert summary.cached == first.ended[Status.DONE] == len(planned) and not summary.ended
+    for mine in store.records():
+        theirs = next(r for r in lender.records() if r.key == mine.key)
+        assert (mine.suite, mine.variant) == ("other", "mine")
+        names = {"suite": theirs.suite, "variant": theirs.variant}
+        assert mine.model_copy(update=names) == theirs
+        assert (store.arrays(mine)["prediction"] == lender.arrays(theirs)["prediction"]).all()
+
+
+@pytest.mark.parametrize("broken", ["record", "predictions"])
+def test_a_damaged_record_of_another_suite_is_not_taken_over(suite, tmp_path, broken):
+    _, lender, planned = go(suite(), tmp_path / "results")
+    victim = lender.last_of(planned[0].cell)
+    path = lender.path(victim).with_suffix(".json" if broken == "record" else ".npz")
+    path.write_bytes(b"half")
+    again = suite(name="other")
+    summary, store, _ = go(again, tmp_path / "results")
+    assert summary.ended == {Status.DONE: 1} and summary.cached == len(planned) - 1
+    assert comparable(store.last_of(read(again)[1][0].cell))["test_accuracy"] == victim.test_accuracy
