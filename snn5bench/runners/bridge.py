@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -26,12 +27,15 @@ OBJECT_STORE = 200 << 20
 
 
 def main(channel: int) -> None:
-    """Serve the parent at the other end of the pipe `channel` until it says `None`."""
+    """Serve the parent at the other end of the pipe `channel` until it says `None`. A local cluster takes orders from
+    nobody else: its token lives as long as it, and not in the user's home, where Ray would keep one."""
     end_with(os.getppid())
     parent = Connection(channel)
     start: Start = parent.recv()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
+    if start.address is None and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     try:

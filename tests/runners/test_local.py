@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,25 @@ from tests.runners.conftest import Ran, no_other_traces
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_same_records_bit_for_bit_as_the_serial_runner(suite, tmp_path, capfd):
+def folders_made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The temporary folders that the runner makes from now on."""
+    made: list[Path] = []
+
+    class Noted(tempfile.TemporaryDirectory):
+        def __init__(self, *args, **settings) -> None:
+            super().__init__(*args, **settings)
+            made.append(Path(self.name))
+
+    monkeypatch.setattr("snn5bench.runners.cluster.tempfile.TemporaryDirectory", Noted)
+    return made
+
+
+def test_the_same_records_bit_for_bit_as_the_serial_runner(suite, tmp_path, capfd, monkeypatch):
     """Also: nothing of Ray is seen or left, the tracker and the progress are the driver's."""
     serial = Ran(suite(), tmp_path / "serial", "serial")
-    here = set(Path("/tmp").glob("snn5*"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = folders_made(monkeypatch)
+    imported = "ray" in sys.modules
     ray = Ran(suite(), tmp_path / "ray", "ray")
     assert ray.summary.ended == {Status.DONE: 6}
     assert ray.comparable == serial.comparable
@@ -31,8 +47,9 @@ def test_the_same_records_bit_for_bit_as_the_serial_runner(suite, tmp_path, capf
     assert sorted(ray.notebook.told) == sorted(serial.notebook.told)
     assert "6 of 6 cells" in ray.said
     assert capfd.readouterr() == ("", ""), "Ray prints nothing"
-    assert set(Path("/tmp").glob("snn5*")) <= here, "and leaves nothing"
-    assert "ray" not in sys.modules, "nor is it imported where the user's code runs"
+    assert len(made) == 2 and not any(map(Path.exists, made)), "and leaves nothing"
+    assert not (tmp_path / ".ray").exists()
+    assert ("ray" in sys.modules) == imported, "nor is it imported where the user's code runs"
 
 
 def test_without_ray_the_message_names_the_extra(suite, tmp_path, monkeypatch):
