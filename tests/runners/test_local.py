@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal as signals
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from snn5bench.errors import BenchError
@@ -80,3 +83,33 @@ def test_ray_is_imported_only_when_it_is_chosen(suite, tmp_path):
         check=False,
     )
     assert done.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", ["SIGKILL", "SIGINT"])
+def test_a_driver_that_is_stopped_leaves_no_process_and_no_half_record(suite, tmp_path, signal):
+    path, results = suite("acme/tiny, {name: acme/slow, grid: {scale: [1.0, 1.1, 1.2]}}"), tmp_path / "ray"
+    command = [sys.executable, "-m", "snn5bench", "run", str(path), "--results", str(results), "--no-track"]
+    paths = os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT)])
+    driver = psutil.Popen(
+        [*command, "--runner", "ray", "-j", "1"],
+        env=os.environ | {"PYTHONPATH": paths},
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    cells = results / "tiny" / "cells"
+    while len(list(cells.glob("*.json"))) < 3 and driver.poll() is None:
+        time.sleep(0.05)
+    started = driver.children(recursive=True)
+    assert len(started) >= 4, "the link, Ray's own, and a worker"
+    driver.send_signal(getattr(signals, signal))
+    driver.wait(120)
+    _, alive = psutil.wait_procs(started, timeout=120)
+    assert [process.cmdline() for process in alive] == []
+    kept = {file.name: file.read_bytes() for file in cells.glob("*.json")}
+    ray = Ran(path, results, "serial")
+    done = [name for name in kept if b'"status": "done"' in kept[name]]
+    assert ray.summary.cached == len(done) >= 3
+    assert all((cells / name).read_bytes() == kept[name] for name in done)
+    assert {record.status for record in ray.records} == {Status.DONE}
