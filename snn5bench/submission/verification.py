@@ -104,12 +104,17 @@ def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) 
     if not verdict:
         report.open.append(f"{one.cell.label}: its data are not here: {verdict.reason}")
         return
+    if not store.path(record).is_file():
+        report.problems.append(
+            Problem("the file is not named after its record and key", where, "do not rename records")
+        )
+        return
     try:
         packed, arrays = prepare(dataset), store.arrays(record)
     except BenchError as error:
         report.problems += error.problems
         return
-    report.problems += [Problem(what, where, do) for what, do in faults(one.cell, record, arrays, packed, store)]
+    report.problems += [Problem(what, where, do) for what, do in faults(one.cell, record, arrays, packed)]
 
 
 def _run_one_again(pairs: Sequence[Pair], folder: Path, store: Store, salt: str, report: Report) -> None:

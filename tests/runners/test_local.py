@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal as signals
 import subprocess
 import sys
@@ -102,11 +103,16 @@ def test_a_driver_that_is_stopped_leaves_no_process_and_no_half_record(suite, tm
     while len(list(cells.glob("*.json"))) < 3 and driver.poll() is None:
         time.sleep(0.05)
     started = driver.children(recursive=True)
+    folders = {
+        Path(found) for process in started for found in re.findall(r"/tmp/snn5-\w+", " ".join(process.cmdline()))
+    }
+    assert len(folders) == 1
     assert len(started) >= 4, "the link, Ray's own, and a worker"
     driver.send_signal(getattr(signals, signal))
     driver.wait(120)
     _, alive = psutil.wait_procs(started, timeout=120)
     assert [process.cmdline() for process in alive] == []
+    assert not any(map(Path.exists, folders))
     kept = {file.name: file.read_bytes() for file in cells.glob("*.json")}
     ray = Ran(path, results, "serial")
     done = [name for name in kept if b'"status": "done"' in kept[name]]
