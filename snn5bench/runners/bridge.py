@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import shutil
 import time
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ EVERY_S = 1.0
 """Between two looks at the nodes."""
 WAIT_S = 0.02
 """Longest wait for a result before new tasks are looked for."""
+ENDING_S = 20.0
+"""How long putting away may take once the driver is gone."""
 START_S = 120
 """How long a local cluster may take to start; Ray's own 30 s are too short for a machine that others load."""
 OBJECT_STORE = 200 << 20
@@ -26,12 +29,15 @@ OBJECT_STORE = 200 << 20
 
 
 def main(channel: int) -> None:
-    """Serve the parent at the other end of the pipe `channel` until it says `None`."""
-    end_with(os.getppid())
+    """Serve the parent at the other end of the pipe `channel` until it says `None`. A local cluster takes orders from
+    nobody else: its token lives as long as it, and not in the user's home, where Ray would keep one."""
+    end_with(os.getppid(), ENDING_S)
     parent = Connection(channel)
     start: Start = parent.recv()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
+    if start.address is None and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     try:
@@ -39,9 +45,14 @@ def main(channel: int) -> None:
     except Exception as error:  # whatever Ray raises here, the parent words it
         parent.send(Refused(f"{type(error).__name__}: {error}"))
         return
-    with suppress(EOFError):
+    try:
         Bridge(parent).serve()
-    ray.shutdown()
+    except (EOFError, BrokenPipeError):  # the driver was killed: its folders are put away here
+        ray.shutdown()
+        for folder in (start.stage, start.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+    else:
+        ray.shutdown()
 
 
 def _connect(start: Start) -> None:

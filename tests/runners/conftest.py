@@ -119,6 +119,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Nodes]]:
     """`nodes()`: a cluster that `RAY_ADDRESS` names until the test ends."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     made: list[Nodes] = []
     short = "/tmp" if Path("/tmp").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="nodes-", dir=short, ignore_cleanup_errors=True) as folder:

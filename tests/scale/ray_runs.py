@@ -33,6 +33,8 @@ from tests.runners.conftest import Nodes
 
 LOOK_EVERY = 20
 """Cells between two looks at the processor times."""
+ROUNDS = 2
+"""One node and two take turns so often, as others on the machine come and go."""
 TOYS = """
     from snn5bench.contracts.method import Method
     from snn5bench.contracts.params import MethodParams
@@ -156,17 +158,19 @@ def speedup(folder: Path, cells: int, seconds: float) -> None:
     nodes = Nodes(folder / "ray")
     os.environ["RAY_ADDRESS"] = nodes.address
     nodes.join()
-    rates: dict[str, list[float]] = {"sleeps": [], "computes": []}
-    for count in (1, 2):
-        for method, found in rates.items():
+    rates: dict[tuple[str, int], list[float]] = {}
+    for count in (1, 2) * ROUNDS:
+        second = nodes.join() if count == 2 else None
+        for method in ("sleeps", "computes"):
             load = os.getloadavg()[0]
-            found.append(ran(folder, "ray", method, cells, seconds).rate(skip=2 * count))
-            print(f"| {method[:-1]} | {count} | {cells} | {load:.1f} | {found[-1]:.3f} |", flush=True)
-        if count == 1:
-            nodes.join()
+            rate = ran(folder, "ray", method, cells, seconds).rate(skip=2 * count)
+            rates.setdefault((method, count), []).append(rate)
+            print(f"| {method[:-1]} | {count} | {cells} | {load:.1f} | {rate:.3f} |", flush=True)
+        if second is not None:
+            nodes.kill(second)
     nodes.close()
-    for method, (one, two) in rates.items():
-        print(f"\nspeed-up of two nodes where a cell {method}: {two / one:.2f}")
+    for method in ("sleeps", "computes"):
+        print(f"\nspeed-up of two nodes where a cell {method}: {sum(rates[method, 2]) / sum(rates[method, 1]):.2f}")
 
 
 def main() -> None:
