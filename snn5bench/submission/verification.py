@@ -21,7 +21,7 @@ from snn5bench.runners import processes
 from snn5bench.store import Store, identity_of
 from snn5bench.submission import layout
 from snn5bench.submission.earlier import contradictions
-from snn5bench.submission.forgery import faults
+from snn5bench.submission.forgery import faults, unchecked
 
 
 @dataclass
@@ -78,13 +78,13 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
         return
     wanted = {p.cell.identity: p for p in planned if (p.cell.variant, p.cell.dataset_variant) == rows[0]}
     found = {identity_of(record): record for record in records}
-    if len(found) < len(records):
-        report.problems.append(Problem("two records of one cell", str(folder), "keep one"))
+    store = layout.store_of(folder)
+    for path in sorted(set(store.cells.glob("*.json")) - {store.path(record) for record in records}):
+        what = "the file is not named after its record and key, or is a second record of its cell"
+        report.problems.append(Problem(what, str(path), "do not rename records; keep one of each cell"))
     for record in records:
         if identity_of(record) not in wanted:
-            report.problems.append(
-                Problem("the suite has no such cell", str(layout.store_of(folder).path(record)), "take it out")
-            )
+            report.problems.append(Problem("the suite has no such cell", str(store.path(record)), "take it out"))
     for identity, one in wanted.items():
         if identity in found:
             yield one, found[identity]
@@ -96,6 +96,8 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
 
 def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) -> None:
     where = str(store.path(record))
+    if not store.path(record).is_file():
+        return
     if one.absent:
         report.open.append(f"{one.cell.label}: {one.absent}")
         return
@@ -109,7 +111,8 @@ def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) 
     except BenchError as error:
         report.problems += error.problems
         return
-    report.problems += [Problem(what, where, do) for what, do in faults(one.cell, record, arrays, packed, store)]
+    report.problems += [Problem(what, where, do) for what, do in faults(one.cell, record, arrays, packed)]
+    report.open += [f"{one.cell.label}: {words}" for words in unchecked(record)]
 
 
 def _run_one_again(pairs: Sequence[Pair], folder: Path, store: Store, salt: str, report: Report) -> None:

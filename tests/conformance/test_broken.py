@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from snn5bench.conformance import Verdict, check_method
 from snn5bench.conformance.checks import CHECKS, OTHER_PROCESS
+from tests.conformance.table import ELSEWHERE, HEAD, PAGE, SOURCE, line
 
-SOURCE = (Path(__file__).parent / "broken.py").read_text()
 HERE = [name for name in CHECKS if name != OTHER_PROCESS]
 NOTD, SAMPLES = "the NoTD twin ignores time", "no state leaks between samples"
 OF_ITS_BATCH, LABELS = "a sample does not depend on its batch", "test labels are out of reach"
@@ -73,6 +72,7 @@ def test_it_is_caught(plugin, broken):
         assert check.seen
         assert check.expected
         assert check.cause
+    assert line(broken, meant, failed) in PAGE.read_text().splitlines(), "write the page: tests.conformance.table"
 
 
 def test_what_depends_on_hashes_is_caught_in_another_process(plugin):
@@ -80,6 +80,7 @@ def test_what_depends_on_hashes_is_caught_in_another_process(plugin):
     found = {check.name: check for check in check_method("broken/hashesnames")}
     assert {name for name, check in found.items() if check.failed} == {OTHER_PROCESS}
     assert "different weights" in found[OTHER_PROCESS].seen
+    assert line("HashesNames", OTHER_PROCESS, {OTHER_PROCESS}) in PAGE.read_text()
 
 
 def test_what_only_this_process_has_is_caught(plugin, monkeypatch):
@@ -88,6 +89,7 @@ def test_what_only_this_process_has_is_caught(plugin, monkeypatch):
     (found,) = [c for c in check_method("broken/needsitsparent", only=["it trains", OTHER_PROCESS]) if c.failed]
     assert found.name == OTHER_PROCESS
     assert "only in the process that set it" in found.seen
+    assert line("NeedsItsParent", OTHER_PROCESS, {OTHER_PROCESS}) in PAGE.read_text()
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,10 @@ def test_the_sound_ones_pass(plugin, sound, check, note):
 
 def test_at_least_one_broken_method_for_each_check():
     assert CHECKS.keys() == {meant for meant, _ in CAUGHT.values()} | {OTHER_PROCESS}
+
+
+def test_the_page_lists_them_all_and_no_other():
+    text = PAGE.read_text()
+    assert text.startswith(HEAD)
+    assert [row.split(" | ")[0][2:] for row in text[len(HEAD) :].splitlines()] == [*CAUGHT, *ELSEWHERE]
+    assert "NOTHING" not in text
