@@ -267,6 +267,20 @@ class StaysOnCpu(Sound):
             return super().forward(x) + torch.ones(x.shape[1], 1)
 
 
+class OtherWhenMoved(Sound):
+    """Gives other logits once it was moved to a device: as a kernel of its own might on a GPU."""
+
+    class Broken(Net):
+        moved = False
+
+        def to(self, *args, **kwargs):
+            self.moved = True
+            return super().to(*args, **kwargs)
+
+        def forward(self, x):
+            return super().forward(x) + 0.001 * self.moved
+
+
 class HiddenProduct(Sound):
     """A matrix product outside every layer."""
 

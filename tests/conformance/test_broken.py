@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 
 from snn5bench.conformance import Verdict, check_method
 from snn5bench.conformance.checks import CHECKS, OTHER_PROCESS
@@ -90,6 +91,30 @@ def test_what_only_this_process_has_is_caught(plugin, monkeypatch):
     assert found.name == OTHER_PROCESS
     assert "only in the process that set it" in found.seen
     assert line("NeedsItsParent", OTHER_PROCESS, {OTHER_PROCESS}) in PAGE.read_text()
+
+
+@pytest.mark.parametrize("name", ["Sound", "OtherWhenMoved", "StaysOnCpu"])
+def test_the_branch_for_a_gpu_with_the_cpu_in_its_place(plugin, monkeypatch, name):
+    """There is no GPU where these tests were written. The branch runs all the same; that a tensor left behind is refused
+    can only be seen on a second device, so `StaysOnCpu` passes here (on `meta` it is caught)."""
+    monkeypatch.setattr("snn5bench.conformance.weights.gpu", lambda: "cpu")
+    plugin(name)
+    title = "moves to another device and dtype"
+    found = {check.name: check for check in check_method(f"broken/{name.lower()}", only=["it trains", title])}
+    assert found[title].failed == (name == "OtherWhenMoved")
+    assert ("on cpu, in float64, its logits differ by" if found[title].failed else "float64 and cpu") in (
+        found[title].seen or found[title].note
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_on_a_gpu(plugin):
+    """The same on a real one, with what is left on the CPU caught."""
+    plugin("Sound", "StaysOnCpu")
+    title = "moves to another device and dtype"
+    sound, stays = (check_method(f"broken/{name}", only=["it trains", title])[-1] for name in ("sound", "staysoncpu"))
+    assert (sound.verdict, sound.note) == (Verdict.PASSED, "float64 and cuda")
+    assert "moved to cuda, it raises" in stays.seen
 
 
 @pytest.mark.parametrize(
