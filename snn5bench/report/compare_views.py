@@ -36,24 +36,26 @@ def headline(comparison: Comparison) -> str:
 
 
 def terminal(comparison: Comparison) -> Group:
-    """For Rich: the headline, what changed, and a line for each row."""
+    """For Rich: the headline, what changed, a line for each row that moved, and the others in one."""
+    moved, still = _split(comparison)
     table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for row in comparison.rows:
+    for row in moved:
         mark, *cells = _cells(row)
         style = _COLOURS.get(row.metrics["accuracy"].mark, "")
         table.add_row(Text(mark, style), *(Text(cell) for cell in cells))
+    names = ", ".join(_one_line(str(row.name)) for row in still)
     return Group(
-        Text(headline(comparison)), *(Text(f"  {line}") for line in _changes(comparison)), table, Text(_LEGEND)
+        Text(headline(comparison)),
+        *(Text(f"  {line}") for line in _changes(comparison)),
+        *([table] if moved else []),
+        *([Text(f"=  the same in every metric: {names}")] if still else []),
+        Text(_LEGEND),
     )
 
 
 def markdown(comparison: Comparison) -> str:
     """For a pull request: the same, with rows that did not move folded away."""
-    moved: list[RowVerdict] = []
-    still: list[RowVerdict] = []
-    for row in comparison.rows:
-        same = all(judgement.mark is Mark.SAME for judgement in row.metrics.values())
-        (still if same else moved).append(row)
+    moved, still = _split(comparison)
     lines = [f"### {_escape(comparison.suite)}: {_escape(headline(comparison))}", ""]
     lines += [f"- {_escape(line)}" for line in _changes(comparison)] + [""]
     if moved:
@@ -62,6 +64,16 @@ def markdown(comparison: Comparison) -> str:
         title = f"{len(still)} {'row is' if len(still) == 1 else 'rows are'} the same"
         lines += [f"<details><summary>{title}</summary>", "", *_markdown_table(still), "", "</details>", ""]
     return "\n".join([*lines, _escape(_LEGEND), ""])
+
+
+def _split(comparison: Comparison) -> tuple[list[RowVerdict], list[RowVerdict]]:
+    """Rows of which some metric is not the same, and the others."""
+    moved: list[RowVerdict] = []
+    still: list[RowVerdict] = []
+    for row in comparison.rows:
+        same = all(judgement.mark is Mark.SAME for judgement in row.metrics.values())
+        (still if same else moved).append(row)
+    return moved, still
 
 
 def as_json(comparison: Comparison) -> str:
