@@ -1,4 +1,7 @@
-"""Simulated nights: rows of networks that answer test questions, retrained with other randomness."""
+"""Simulated nights: rows of networks that answer test questions, retrained with other randomness.
+
+`python -m tests.gate_nights` prints the rates of docs/trust.md.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,11 @@ CHANCES, SHARES = (0.98, 0.05, 0.5), (0.7, 0.1, 0.2)
 
 
 MARGIN = 0.01
+ALIKE, QUIET = [0.01] * 12, [0.007] * 12
+"""Scatter of each row from seed to seed: one point, and little more than single flips of samples make."""
+MIXED, RESTLESS = [0.006] * 6 + [0.009] * 4 + [0.02] * 2, [0.007] * 11 + [0.025]
+ONE_ROW = [0.03] + [0.0] * 11
+TWO, ONE = (FIRST, SECOND), (ONLY,)
 
 
 class Judged(NamedTuple):
@@ -127,3 +135,28 @@ def alarms(shifts: Sequence[Shift]) -> list[bool]:
 def suspects(shifts: Sequence[Shift]) -> list[bool]:
     """The rule of `compare` for rows that keep a night open, at its only look."""
     return [shift.p_fell < ONLY.suspect and shift.mean <= -MARGIN for shift in shifts]
+
+
+def main(nights: int = 15_000) -> None:
+    """False alarms, nights kept open, and drops found, with two looks and with one."""
+    for name, scatters in {"alike": ALIKE, "quiet": QUIET, "mixed": MIXED, "one restless": RESTLESS}.items():
+        for looks in (TWO, ONE):
+            draw = Nights(21)
+            drawn = [draw.judged(scatters, looks=looks) for _ in range(nights)]
+            open_ = [any(night.suspects) and not any(night.alarms) for night in drawn]
+            alarm = [any(night.alarms) for night in drawn]
+            print(f"{name}, {len(looks)} looks: false alarms {share(alarm)}, open {share(open_)}", flush=True)
+    for scatter, before, retrained in ((0.01, 3, 12), (0.007, 3, 12), (0.01, 10, 12), (0.01, 3, 1)):
+        for looks in (TWO, ONE):
+            draw = Nights(22)
+            found = [
+                draw.judged([scatter] * 12, ONE_ROW, before, looks, retrained).alarms[0] for _ in range(nights // 3)
+            ]
+            print(
+                f"{scatter}, {before} locked, {retrained} retrained, {len(looks)} looks: found {share(found)}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
