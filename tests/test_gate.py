@@ -174,6 +174,16 @@ def test_a_drop_of_three_points_is_surely_found() -> None:
     assert surely_below(missed, 0.2), share(missed)
 
 
+@pytest.mark.slow
+def test_the_promise_on_answers() -> None:
+    """Two looks, as single networks answer: simulated samples in the place of normal accuracies."""
+    nights = Nights(23)
+    found = [nights.judged(ALIKE, ONE_ROW, answers=True).alarms[0] for _ in range(400)]
+    blamed = [any(nights.judged(MIXED, answers=True).alarms) for _ in range(400)]
+    print(f"found: {share(found)}, false alarms: {share(blamed)}")
+    assert not_below(found, 0.8) and not_above(blamed, 0.01)
+
+
 def test_a_drop_is_found_on_answers() -> None:
     """As single networks answer, at the look's own rule: in one row, and in one method's four rows."""
     nights = Nights(5)

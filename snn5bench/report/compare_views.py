@@ -36,18 +36,23 @@ def headline(comparison: Comparison) -> str:
 
 
 def terminal(comparison: Comparison) -> Group:
-    """For Rich: the headline, what changed, a line for each row that moved, and the others in one."""
+    """For Rich: the headline, what changed, a line for each row that moved, their notes, and the others in one line."""
     moved, still = _split(comparison)
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for row in moved:
-        mark, *cells = _cells(row)
+    cells = [_cells(row) for row in moved]
+    shown = [k for k in range(len(_COLUMNS) - 1) if any(line[k] not in ("", MISSING) for line in cells)]
+    table = Table(box=None, pad_edge=False)
+    for k in shown:
+        table.add_column(_COLUMNS[k], overflow="fold")
+    for row, line in zip(moved, cells, strict=True):
         style = _COLOURS.get(row.metrics["accuracy"].mark, "")
-        table.add_row(Text(mark, style), *(Text(cell) for cell in cells))
+        table.add_row(Text(line[0], style), *(Text(line[k]) for k in shown[1:]))
+    notes = [Text(f"{line[1]}: {line[-1]}") for line in cells if line[-1]]
     names = ", ".join(_one_line(str(row.name)) for row in still)
     return Group(
         Text(headline(comparison)),
         *(Text(f"  {line}") for line in _changes(comparison)),
         *([table] if moved else []),
+        *notes,
         *([Text(f"=  the same in every metric: {names}")] if still else []),
         Text(_LEGEND),
     )
