@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from snn5bench.record import Record, Status
 
@@ -28,8 +28,7 @@ class Display:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
@@ -43,12 +42,12 @@ class Display:
         """While a dataset is made: yields `progress(done, total)`."""
         started = last = time.monotonic()
         with self._bar() as bar:
-            task = bar.add_task(f"making {name}", total=None)
+            task = bar.add_task(f"making {name}", total=None, left="")
 
             def progress(done: int, total: int) -> None:
                 nonlocal last
-                bar.update(task, completed=done, total=total)
                 now = time.monotonic()
+                bar.update(task, completed=done, total=total, left=_left(now - started, done, total))
                 if not self.console.is_terminal and now - last > self.every_s:
                     last = now
                     self.console.print(f"making {name}: {done} of {total}, {_left(now - started, done, total)}")
@@ -62,17 +61,17 @@ class Display:
         started = last = time.monotonic()
         done = 0
         with self._bar() as bar:
-            task = bar.add_task("cells", total=total)
+            task = bar.add_task("cells", total=total, left="")
 
             def advance(label: str, record: Record) -> None:
                 nonlocal last, done
                 done += 1
-                bar.update(task, completed=done)
+                now = time.monotonic()
+                bar.update(task, completed=done, left=_left(now - started, done, total))
                 if record.status is not Status.DONE:
                     self.console.print(
                         f"{record.status.value}: {label}: {record.reason}", markup=False, highlight=False
                     )
-                now = time.monotonic()
                 if not self.console.is_terminal and (now - last > self.every_s or done == total):
                     last = now
                     self.console.print(f"{done} of {total} cells, {_left(now - started, done, total)}", highlight=False)

@@ -44,6 +44,7 @@ BUILTIN: Mapping[Kind, Mapping[str, str]] = {
         "ce-lif": "snn5bench.methods.ce_lif:CELIF",
         "spikformer": "snn5bench.methods.spikformer:Spikformer",
         "s4nn": "snn5bench.methods.s4nn:S4NN",
+        "sglformer": "snn5bench.methods.sglformer:SGLFormer",
     },
     "datasets": {
         "speech-digits": "snn5bench.data.speech_digits:SpeechDigits",

@@ -108,8 +108,8 @@ def _runner(
     limits: Limits,
 ) -> Over:
     """What brings cells to their end; a runner that is not chosen is not imported."""
-    if name != "processes" and limits.stop_cells:
-        _log.warning("limits: only --runner processes stops a cell; cell_minutes and cell_memory_gib are not held")
+    if name == "serial" and limits.stop_cells:
+        _log.warning("limits: --runner serial stops no cell; cell_minutes and cell_memory_gib are not held")
     if name == "ray":
         from snn5bench.runners import cluster
         from snn5bench.runners.needs import History
@@ -119,7 +119,7 @@ def _runner(
 
         def over(cells: list[Cell], done: Done) -> None:
             longest_first = sorted(cells, key=lambda cell: -minutes[cell])
-            cluster.run(longest_first, done, history, jobs, display.say)
+            cluster.run(longest_first, done, history, jobs, display.say, limits)
 
         return over
     if name == "serial" or (not limits.stop_cells and (jobs == 1 or len(steps) == 1)):

@@ -33,7 +33,7 @@ def call(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         (("plan", "smokes"), "did you mean 'smoke'?"),
         (("plan", "smoke", "--seeds", "x"), "not a list of seeds"),
         (("plan", "smoke", "--only", "glyf"), "did you mean 'glif'?"),
-        (("run", "smoke", "--runner", "cluster"), "known: processes, serial"),
+        (("run", "smoke", "--runner", "cluster"), "known: processes, ray, serial"),
         (("reproduce", "liff@digits", "--suite", "smoke"), "did you mean 'lif@digits'?"),
         (("why", "liff@digits#0", "--suite", "smoke"), "did you mean 'lif@digits#0'?"),
         (("report", "nowhere.yaml"), "there is no file"),

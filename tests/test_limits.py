@@ -112,7 +112,7 @@ def go(tmp_path, install_plugin):
         loaded, planned = read(path)
         store = Store(tmp_path / "results", "night")
         display = Display(Console(quiet=True))
-        summary = run(planned, store, tracker or NoTracker(), display, runner, jobs, loaded.limits)
+        summary = run(planned, store, tracker or NoTracker(), display, runner, jobs, limits=loaded.limits)
         planner = Planner(store, store.records())
         return summary, store, {p.cell.variant: planner.step(p) for p in planned}
 

@@ -1,8 +1,8 @@
-"""What spiking Transformers share: the product of spikes without a softmax, and the mean over tokens."""
+"""What spiking Transformers share: the product of spikes without a softmax, the mean over tokens, the first scaling."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -65,3 +65,74 @@ def scale_to_unit(readout: nn.Linear, logits: Tensor, reads: str) -> None:
     if deviation > 0:
         readout.weight.div_(deviation)
         readout.bias.div_(deviation)
+
+
+class SpikeAttention(Protocol):
+    """What `wake` needs of an attention module."""
+
+    attn_lif: nn.Module
+    """The neurons behind the product."""
+    gain: Tensor
+    """A factor of their input, 1 as published."""
+
+    def sources(self) -> list[nn.Module]:
+        """The neurons that send Q, K and V."""
+        ...
+
+
+class Lever(NamedTuple):
+    """A layer of neurons, and the tensor that scales its input."""
+
+    layer: nn.Module
+    scale: Tensor
+    step: float
+    most: float
+    rate: float
+
+
+def levers(model: nn.Module, neurons: type[nn.Module], rate: float) -> list[Lever]:
+    """One for every layer of `neurons`: the scale of the batch norm that stands before it, up to 4; for those of an
+    attention its gain, up to 8, where each coincidence is a spike. Q, K and V are to spike three times as often as the rest,
+    since three spikes have to meet."""
+    found, norm = [], torch.ones(1)
+    gains: dict[nn.Module, Tensor] = {}
+    sources: set[nn.Module] = set()
+    for module in model.modules():
+        if hasattr(module, "attn_lif"):
+            attention = cast("SpikeAttention", module)
+            gains[attention.attn_lif] = attention.gain
+            sources.update(attention.sources())
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            norm = module.weight
+        elif isinstance(module, neurons) and module in gains:
+            found.append(Lever(module, gains[module], 2.0, 8.0, rate))
+        elif isinstance(module, neurons):
+            found.append(Lever(module, norm, 2**0.5, 4.0, min(3 * rate, 0.5) if module in sources else rate))
+    return found
+
+
+@torch.no_grad()
+def wake(model: nn.Module, x: Tensor, neurons: type[nn.Module], rate: float) -> None:
+    """Scale the input of each layer until it spikes at `rate` at least for `x` `[T, B, C]`, as far as its lever goes, in one
+    forward pass of a fresh model (offsets of batch norms are zero there, so that scaling its input scales the layer's).
+    Where time is cut, or the network small, the published start is silent, and what lies behind a silent layer gets no
+    gradient."""
+
+    def louder(lever: Lever, given: Tensor, out: Tensor) -> Tensor:
+        factor = 1.0
+        while out.mean() < lever.rate and factor < lever.most - 1e-6:
+            factor *= lever.step
+            reset = getattr(lever.layer, "reset", None)
+            if callable(reset):
+                reset()
+            out = lever.layer.forward(given * factor)
+        lever.scale.mul_(factor)
+        return out
+
+    hooks = [
+        lever.layer.register_forward_hook(lambda module, given, out, lever=lever: louder(lever, given[0], out))
+        for lever in levers(model, neurons, rate)
+    ]
+    model(x)
+    for hook in hooks:
+        hook.remove()

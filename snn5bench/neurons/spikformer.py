@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -16,9 +15,7 @@ from snn5bench.contracts.inputs import BatchInput, dense
 from snn5bench.neurons.neuron import Time, checked_time
 from snn5bench.neurons.norms import adopting
 from snn5bench.neurons.snn_vit import ChannelTokens
-from snn5bench.neurons.spike_attention import SpikeProduct, TokenMean, scale_to_unit
-
-_WIDEST, _LOUDEST, _FEW = 4.0, 8.0, 16
+from snn5bench.neurons.spike_attention import SpikeProduct, TokenMean, scale_to_unit, wake
 
 
 class Node(LIFNode):
@@ -73,25 +70,9 @@ class SelfAttention(SpikingSelfAttention):
         """What the attention adds."""
         return self.proj_lif(self.proj_conv_bn(self.attend(x_seq)))
 
-    @torch.no_grad()
-    def louder(self) -> bool:
-        """One step towards more spikes of the attention: of Q, K and V, or when they are at their most a twofold gain, up to
-        8. False where there is no further step."""
-        if widen(cast("nn.BatchNorm1d", cast("nn.Sequential", self.qkv_conv_bn)[1])):
-            return True
-        if self.gain >= _LOUDEST:
-            return False
-        self.gain.mul_(2)
-        return True
-
-
-@torch.no_grad()
-def widen(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
-    """Multiply the scale of a batch norm by 2^(1/2); False where it is 4 already."""
-    if norm.weight[0] >= _WIDEST:
-        return False
-    norm.weight.mul_(2**0.5)
-    return True
+    def sources(self) -> list[nn.Module]:
+        """The neurons that send Q, K and V."""
+        return [self.qkv_lif]
 
 
 class NoAttention(nn.Module):
@@ -185,33 +166,14 @@ class SpikformerNet(nn.Module):
         for node in self.nodes():
             node.set_time(mode)
 
-    def levers(self) -> Iterator[tuple[Node, Callable[[], bool]]]:
-        """Every neuron layer in the order of the forward pass, and what makes it spike more."""
-        norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
-        louder: dict[nn.Module, Callable[[], bool]] = {}
-        for module in self.modules():
-            if isinstance(module, SelfAttention):
-                louder[module.attn_lif] = module.louder
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                norm = module
-            elif isinstance(module, Node):
-                assert norm is not None
-                yield module, louder.get(module, partial(widen, norm))
-
     @torch.no_grad()
     def calibrate(self, x: BatchInput, rate: float) -> None:
         """Make each layer spike at `rate` at least on the batch `x` (0: leave all as published), by the scale of the batch
         norm before it; then scale the read-out so that the logits as read out have a deviation of 1. Batch norms take over
-        the batch's statistics. Where time is cut, or the network small, the published start is silent, and what lies behind
-        a silent layer gets no gradient."""
+        the batch's statistics."""
         x = dense(x)
-        found: list[float] = []
         with adopting(self):
-            for node, louder in self.levers() if rate else ():
-                hook = node.register_forward_hook(lambda module, given, out: found.append(out.mean().item()))
-                self(x[:, :_FEW])
-                while found[-1] < rate and louder():
-                    self(x[:, :_FEW])
-                hook.remove()
+            if rate:
+                wake(self, x, Node, rate)
             logits = self(x)
         scale_to_unit(self.readout, logits, self.reads)

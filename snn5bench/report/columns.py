@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from snn5bench.report.format import MISSING, duration, format_interval, human_value, percent
@@ -189,4 +189,15 @@ def reasons(row: Row, keys: Collection[str] = ()) -> dict[str, list[str]]:
     for column in COLUMNS:
         if column.key != "claim" and (not keys or column.key in keys) and (why := column.why(row)):
             found.setdefault(why, []).append(column.title)
+    return found
+
+
+def missing(rows: Iterable[Row], keys: Collection[str] = ()) -> dict[tuple[str, str], list[str]]:
+    """Titles of columns and the reason why they are `n/a` or lack something, to the names of the rows that share it. What
+    never ran has said why already."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.accuracy.mean is not None:
+            for why, titles in reasons(row, keys).items():
+                found.setdefault((", ".join(titles), why), []).append(row.variant)
     return found

@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from altair.utils.schemapi import debug_mode
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
@@ -25,6 +26,10 @@ from snn5bench.report.table import Estimate, Row, Table
 
 WIDE_ONLY = frozenset("T params spike_rate activation_sparsity ann_ratio train_seconds claim".split())
 """Columns that a narrow window starts without; the Columns button brings them back."""
+
+
+CHECKED_ROWS = 200
+"""Tables with more rows have their charts drawn without Altair's check of each part, which takes half of the time."""
 
 
 class Bar(NamedTuple):
@@ -80,7 +85,9 @@ class Line:
 
 def render(table: Table) -> str:
     """The page as text."""
-    drawn = panels(table) if table.rows else []
+    with debug_mode(len(table.rows) <= CHECKED_ROWS):
+        drawn = panels(table) if table.rows else []
+        specs = {figure.name: spec(figure.chart, "container") for panel in drawn for figure in panel.figures}
     notes = Notes()
     return environment().get_template("leaderboard.html.j2").render(
         table=table,
@@ -93,7 +100,7 @@ def render(table: Table) -> str:
         anchor=anchor,
         answers=[(dataset, kind(table.of(dataset)[0]), summarise(table, dataset)) for dataset in table.datasets],
         panels=drawn,
-        specs={figure.name: spec(figure.chart, "container") for panel in drawn for figure in panel.figures},
+        specs=specs,
         themes={"light": theme(dark=False), "dark": theme(dark=True)},
         assets=assets,
     )  # fmt: skip

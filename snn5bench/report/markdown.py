@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from snn5bench.report.columns import COLUMNS, reasons
+from snn5bench.report.columns import COLUMNS, missing
 from snn5bench.report.marks import signs
 from snn5bench.report.summary import kind, summarise
 from snn5bench.report.table import Row, Table
@@ -60,11 +60,6 @@ def _remarks(row: Row) -> list[str]:
 
 
 def _missing(rows: list[Row]) -> list[str]:
-    """Why a column is `n/a` or lacks something: a line for each reason, with the rows that share it. What never ran has
-    said why already."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        if row.accuracy.mean is not None:
-            for why, titles in reasons(row).items():
-                found.setdefault((", ".join(titles), why), []).append(row.variant)
-    return [f"- {titles} of {escape(', '.join(names))}: {escape(why)}\n" for (titles, why), names in found.items()]
+    return [
+        f"- {titles} of {escape(', '.join(names))}: {escape(why)}\n" for (titles, why), names in missing(rows).items()
+    ]

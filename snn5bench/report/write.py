@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snn5bench.report import csv, html, markdown, stored
+from snn5bench.report.folded import fold
 from snn5bench.report.table import Table
 
 RENDERINGS: dict[str, Callable[[Table], str]] = {
     "md": markdown.render,
     "csv": csv.render,
     "json": stored.render,
-    "html": html.render,
+    "html": lambda table: fold(html.render(table)),
 }
 """By the suffix of the file."""
 

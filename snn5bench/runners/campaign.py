@@ -21,6 +21,7 @@ from snn5bench.runners.link import Gone, Link
 from snn5bench.runners.messages import Answer, Lost, Node, Nodes, Order, Refused, Task, Unlike, Wants
 from snn5bench.runners.needs import History, Needs
 from snn5bench.runners.serial import Done
+from snn5bench.suite import Limits
 
 RERUNS = 2
 """How often a cell runs again after its worker or its node died under it."""
@@ -42,8 +43,17 @@ class _Data(NamedTuple):
 class Campaign:
     """The cells of one run, each known by its number."""
 
-    def __init__(self, cells: Sequence[Cell], done: Done, history: History, code: Mapping[str, str], say: Say) -> None:
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        done: Done,
+        history: History,
+        code: Mapping[str, str],
+        say: Say,
+        limits: Limits | None = None,
+    ) -> None:
         """`code` maps each shipped package to its digest."""
+        self._limits = limits or Limits()
         self._cells, self._done, self._history, self._code, self._say = cells, done, history, code, say
         self._waiting = deque(range(len(cells)))
         self._flying: set[int] = set()
@@ -125,7 +135,7 @@ class Campaign:
         cell = self._cells[number]
         data = self._data_of(cell)
         parts = keys.parts_of(cell, data.meta.fingerprint, data.meta.transform)
-        order = Order(cell, parts, self._code, str(cache_root()))
+        order = Order(cell, parts, self._code, str(cache_root()), self._limits)
         self._flying.add(number)
         folder = str(data.folder) if data.folder in self._wanted else None
         link.send(Task(number, cell.label, pickle.dumps(order), self._needs(number), folder, tuple(self._unlike)))
@@ -202,12 +212,14 @@ class Campaign:
         self._waiting.appendleft(number)
 
     def _fail(self, number: int, reason: str) -> None:
-        self._end(number, Outcome(blank(self._cells[number], Status.FAILED, reason)), ended=False)
+        record = blank(self._cells[number], Status.FAILED, reason)
+        record.attempts = 0
+        self._end(number, Outcome(record))
 
-    def _end(self, number: int, outcome: Outcome, ended: bool = True) -> None:
+    def _end(self, number: int, outcome: Outcome) -> None:
         """Hand on how a cell ended. Its code was the driver's, so its commit is the driver's too."""
         self._flying.discard(number)
         record = outcome.record
-        record.attempts = max(1, self._deaths[number] + self._sweeps[number] + ended)
+        record.attempts = max(1, record.attempts + self._deaths[number] + self._sweeps[number])
         record.git_commit, record.git_dirty = environment.checkout()
         self._done(self._cells[number], outcome)

@@ -23,6 +23,7 @@ from snn5bench.runners.link import STARTING_S, Gone, Link
 from snn5bench.runners.messages import Node, Nodes, Refused, Start
 from snn5bench.runners.needs import History
 from snn5bench.runners.serial import Done
+from snn5bench.suite import Limits
 
 PATIENCE_S = 300.0
 """How long a cluster that went away may take to come back."""
@@ -30,7 +31,7 @@ PAUSE_S = 2.0
 PROBE_S = 10.0
 
 
-def run(cells: Sequence[Cell], done: Done, history: History, jobs: int, say: Say) -> None:
+def run(cells: Sequence[Cell], done: Done, history: History, jobs: int, say: Say, limits: Limits | None = None) -> None:
     """Run `cells`; `done` is called here, in the driver, as each ends. `jobs` is the number of CPUs of a local cluster;
     `say` tells the user what they should know of the cluster.
 
@@ -47,7 +48,7 @@ def run(cells: Sequence[Cell], done: Done, history: History, jobs: int, say: Say
         code = shipping.stage(shipping.packages_of(cells), Path(stage))
         kernels = {name: os.environ[name] for name in ("SNN5BENCH_KERNELS",) if name in os.environ}
         start = Start(os.environ.get("RAY_ADDRESS") or None, jobs, stage, THREADS | kernels, temporary)
-        campaign = Campaign(cells, done, history, code, say)
+        campaign = Campaign(cells, done, history, code, say, limits)
         patience = 0.0
         while campaign.open:
             link, nodes = _connect(start, patience)

@@ -10,6 +10,7 @@ from snn5bench.runners.needs import Needs
 
 if TYPE_CHECKING:
     from snn5bench.execute import Outcome
+    from snn5bench.suite import Limits
 
 
 class Order(NamedTuple):
@@ -22,6 +23,7 @@ class Order(NamedTuple):
     """Package to the digest of its sources, as the driver shipped them."""
     cache: str
     """The driver's cache folder, which the node may share."""
+    limits: Limits
 
 
 class Wants(NamedTuple):

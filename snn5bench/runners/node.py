@@ -12,13 +12,15 @@ from typing import Any
 import ray
 
 from snn5bench import keys
-from snn5bench.cell import differences
+from snn5bench.cell import Cell, differences
 from snn5bench.data import arrival
 from snn5bench.data.cache import folder_of
+from snn5bench.execute import Outcome
 from snn5bench.plan import make_dataset
 from snn5bench.runners.messages import Answer, Order, Unlike, Wants
 from snn5bench.runners.serial import attempt
 from snn5bench.runners.shipping import digest_of
+from snn5bench.suite import Limits
 
 
 def work(order: bytes, files: list[ray.ObjectRef[arrival.Files]]) -> bytes:
@@ -36,10 +38,21 @@ def _answer(order: Order, files: list[ray.ObjectRef[arrival.Files]]) -> Answer:
         if not files:
             return Wants()
         arrival.receive(folder, ray.get(files[0]), order.parts.data)
-    outcome = attempt(order.cell)
+    outcome = _run(order.cell, order.limits)
     if outcome.record.key not in ("", order.parts.key()):
         return _unlike(differences(order.parts.model_dump(mode="json"), outcome.record.key_parts))
     return outcome
+
+
+def _run(cell: Cell, limits: Limits) -> Outcome:
+    """In this process; where a limit may have to stop the cell, in one of its own."""
+    if not limits.stop_cells:
+        return attempt(cell)
+    from snn5bench.runners import processes
+
+    ended: list[Outcome] = []
+    processes.run([cell], lambda _, outcome: ended.append(outcome), 1, limits)
+    return ended[0]
 
 
 def _differences(order: Order) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snn5bench import environment
+from snn5bench import environment, registry
 from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
 from snn5bench.errors import BenchError, Problem
@@ -95,14 +95,19 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
 
 
 def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) -> None:
-    where = str(store.path(record))
-    if not store.path(record).is_file():
+    if not store.path(record).is_file():  # `_pair` has said so
         return
+    where = str(store.path(record))
     if one.absent:
         report.open.append(f"{one.cell.label}: {one.absent}")
         return
-    dataset = make_dataset(one.cell)
-    verdict = dataset.available()
+    try:
+        dataset = make_dataset(one.cell)
+        with registry.blaming("datasets", one.cell.dataset, "does not say whether it is here"):
+            verdict = dataset.available()
+    except registry.BrokenPlugin as broken:
+        report.open.append(f"{one.cell.label}: {broken.problems[0].what}")
+        return
     if not verdict:
         report.open.append(f"{one.cell.label}: its data are not here: {verdict.reason}")
         return

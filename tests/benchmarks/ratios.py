@@ -3,7 +3,7 @@
 RUN.json is what `pytest tests/benchmarks --benchmark-json RUN.json` wrote. A benchmark is *better* or *worse* when its
 ratio left the stored one by more than the tolerance and the quartiles of the two do not overlap. Prints a Markdown table.
 Exit code 1 where one is worse on the kind of machine that the stored ratios are from; another kind is only told.
-`--store` writes the run as the stored one.
+`--store` writes the run as the stored one; benchmarks that were not run keep what they had.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     run = read_run(options.run)
     if options.store:
-        store(run, options.stored)
+        kept = read_stored(options.stored).ratios if options.stored.is_file() else {}
+        store(Run(run.cpu, {**kept, **run.ratios}), options.stored)
         return 0
     old = read_stored(options.stored)
     text, worse = table(old, run)

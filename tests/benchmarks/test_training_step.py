@@ -5,6 +5,7 @@ Ours and the peer's compute the same network: same weights, same neuron, same su
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -149,17 +150,20 @@ def stepper(net: nn.Module, x: BatchInput, label: Tensor) -> Callable[[], float]
     return step
 
 
+LEAST = {("spikingjelly", 32): 8.0, ("spikingjelly", 128): 5.0}
+
+
 @pytest.mark.benchmark(group="training step")
-@pytest.mark.parametrize(("size", "least"), [(32, 8.0), (128, 5.0)])
+@pytest.mark.parametrize("size", [32, 128])
 @pytest.mark.parametrize("name", PEERS)
-def test_against_libraries(versus: Versus, name: str, size: int, least: float) -> None:
+def test_against_libraries(versus: Versus, name: str, size: int) -> None:
     package, peer, neuron = PEERS[name]
     pytest.importorskip(package)
     data = batch(size)
     net = ours(neuron, data)
     fast, slow = stepper(net, data.events, data.label), stepper(peer(net), data.dense, data.label)
     assert fast() == pytest.approx(slow(), rel=1e-3), "not the same network"
-    versus(fast, slow, least)
+    versus(fast, slow, LEAST.get((name, size), 8.0))
 
 
 LOOPS: dict[str, tuple[Callable[[int], Neuron], float]] = {
@@ -174,16 +178,22 @@ LOOPS: dict[str, tuple[Callable[[int], Neuron], float]] = {
 @pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("size", [32, 128])
 def test_against_the_torch_loop(versus: Versus, monkeypatch: pytest.MonkeyPatch, name: str, size: int) -> None:
-    """The same network with plain torch operations for its synapses and neurons."""
+    """The same network with plain torch operations for its synapses and neurons. That both are the same is asked in
+    double precision: in single, rounding flips a spike in some hundreds of an adLIF layer, whose state carries it on."""
     neuron, least = LOOPS[name]
     data = batch(size)
     net = ours(neuron, data)
     step = stepper(net, data.events, data.label)
 
-    def loop() -> float:
+    def plain(run: Callable[[], float]) -> float:
         with monkeypatch.context() as patch:
             patch.setenv("SNN5BENCH_KERNELS", "torch")
-            return step()
+            return run()
 
-    assert step() == pytest.approx(loop(), rel=1e-3)
-    versus(step, loop, least)
+    twin = copy.deepcopy(net).double()
+
+    def double() -> float:
+        return F.cross_entropy(twin(data.events).sum(0), data.label).item()
+
+    assert double() == pytest.approx(plain(double), rel=1e-6)
+    versus(step, lambda: plain(step), least)

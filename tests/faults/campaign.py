@@ -74,15 +74,16 @@ def main() -> int:
                 tally = Tally(name, "", problems=[f"it could not go on: {type(error).__name__}: {str(error)[:300]}"])
                 world.kill_all()
             tally.seconds = round(time.monotonic() - begin, 1)
+            tally.load = round(os.getloadavg()[0], 1)
             tallies.append(tally)
             print(line(tally), flush=True)
             for problem in tally.problems[:SHOWN]:
                 print(f"    {problem}", flush=True)
+            if options.json:
+                document = {"seed": options.seed, "faults": [asdict(t) for t in tallies]}
+                options.json.write_text(json.dumps(document, indent=1) + "\n")
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    if options.json:
-        load = os.getloadavg()
-        options.json.write_text(json.dumps({"load": load, "faults": [asdict(t) for t in tallies]}, indent=1) + "\n")
     return int(any(t.problems or t.lost for t in tallies))
 
 

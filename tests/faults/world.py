@@ -59,6 +59,8 @@ class Tally:
     skipped: str = ""
     """Why it could not be tried here."""
     seconds: float = 0.0
+    load: float = 0.0
+    """The machine's load average at its end."""
 
 
 class World:

@@ -16,8 +16,9 @@ METHODS: dict[str, dict[str, object]] = {
     "ce-lif": {"hidden": [8, 8], "recurrent": True},
     "spikformer": {"width": 16, "mlp": 2, "tokens": 4},
     "s4nn": {"hidden": 30},
+    "sglformer": {"width": 24, "mlp": 2, "tokens": 4, "pools": 1},
 }
-SLOW = ("spikformer",)
+SLOW = ("spikformer", "sglformer", "s4nn")
 PULSES = {"T": 12, "min_gap": 2, "max_gap": 4, "train": 20, "val": 10, "test": 20}
 
 
@@ -68,6 +69,9 @@ def test_digits(method: str) -> None:
     assert record.missing == {}
     assert record.test_accuracy is not None
     assert record.test_accuracy > 0.15
+    for layer in record.layers:
+        if layer.name.endswith("attn_lif"):
+            assert layer.spike_rate, "after training the attention spikes"
 
 
 def test_the_record_of_s4nn_has_the_accuracy_of_every_rule_for_ties() -> None:

@@ -18,7 +18,7 @@ from snn5bench.measure.counts import Counter
 from snn5bench.methods import spikformer
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.norms import adopting
-from snn5bench.neurons.spike_attention import SpikeProduct, by_tokens
+from snn5bench.neurons.spike_attention import SpikeProduct, by_tokens, wake
 from snn5bench.neurons.spikformer import LineTokens, Node, PictureTokens, SelfAttention, SpikformerNet
 from snn5bench.neurons.surrogate import Surrogate
 
@@ -163,10 +163,8 @@ def test_steps_are_causal_and_tokens_are_not() -> None:
     assert not torch.equal(before[2:], after[2:])
     attention = SelfAttention(D, 4)
     tokens = spikes(T, 1, D, 30, rate=0.5, seed=3)
-    while attention.louder():
-        pass
     with adopting(attention):
-        attention(tokens)
+        wake(attention, tokens, Node, 0.3)
     attention.eval()
     edited = tokens.clone()
     edited[..., 20] = 1 - edited[..., 20]
@@ -198,6 +196,25 @@ def test_the_published_start_is_silent_behind_the_attention() -> None:
         else:
             assert fired[0] == 0
             assert gradient == 0
+
+
+@pytest.mark.parametrize("mode", ["full", "notd"])
+def test_no_layer_starts_silent(mode: str) -> None:
+    """By one forward pass; the scales that it leaves reproduce what it saw."""
+    net, x = pictures(), torch.rand(T, 16, 128, generator=torch.Generator().manual_seed(1))
+    net.set_time(mode)
+    net.calibrate(x, 0.05)
+    rates = {}
+    for name, module in net.named_modules():
+        if isinstance(module, Node):
+            module.register_forward_hook(lambda m, given, out, name=name: rates.update({name: out.mean().item()}))
+    net(x)
+    low = {name: rate for name, rate in rates.items() if rate < 0.05}
+    assert not [name for name in low if "attn_lif" not in name], low
+    assert all(rate > 0 for rate in low.values()), "the gain of an attention ends at 8"
+    for block in net.blocks:
+        assert block.attn.gain >= 1
+        assert (block.attn.qkv_conv_bn[1].weight >= 1).all()
 
 
 def test_without_attention() -> None:

@@ -211,7 +211,7 @@ def test_marks_and_missing_numbers_explain_themselves(opened: Opened, way: str) 
     tip = opened.page.locator("#tip")
     for sign, text in EXPLAINED:
         getattr(opened.page.locator(f"#leaderboard tbody {sign}").first, way)()
-        assert tip.is_visible() and text in tip.inner_text()
+        tip.filter(has_text=text).wait_for(timeout=PATIENCE_MS)
     opened.page.keyboard.press("Escape")
     assert tip.is_hidden()
 
@@ -311,8 +311,15 @@ def test_the_front_page_is_quiet_fits_and_is_accessible(browser: Any, tmp_path: 
     page.locator("table.matrix thead a", has_text="control").click()
     section = page.locator("details.group[open]")
     assert section.locator("summary").inner_text().startswith("control") and section.count() == 1
-    page.locator("table.matrix tbody a.na").first.focus()
-    assert page.locator("#tip").is_visible() and page.locator("table.probe").count() == 1
+    sign = page.locator("table.matrix tbody a.na").first
+    for _ in range(20):  # on a loaded machine the browser may still be moving the focus for the link above
+        sign.blur()
+        sign.focus()
+        page.wait_for_timeout(500)
+        if page.locator("#tip").is_visible():
+            break
+    assert page.locator("#tip").is_visible()
+    assert page.locator("table.probe").count() == 1
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert violations(page) == []

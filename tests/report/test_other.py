@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from snn5bench.publish import front_page
 from snn5bench.report import columns, csv, figures, html, index, latex, markdown, stored, terminal
@@ -29,11 +30,15 @@ def test_terminal_fits_its_width(full: Bench, width: int) -> None:
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     assert "90.5 % [86.1, 93.6]" in text and "<script>alert(1)</script>" in text
-    hidden = re.search(r"Left out for want of width: (.*)", text)
+    hidden = re.search(r"Left out for want of width: (.*?)(?: On the one dataset|$)", text)
     shown = terminal.fitting(full.table().rows, width)
     named = [column.title for column in columns.COLUMNS if column not in shown]
     assert (hidden.group(1).split(", ") if hidden else []) == named
     assert len(shown) == 14 or width < 200
+    assert "broken, failed: loss became NaN in epoch 1" in text
+    assert "On the one dataset that needs time, glif and lif are each first" in text
+    if "temporal_gain" in [column.key for column in shown]:
+        assert "n/a: Temporal gain of <script>alert(1)</script>, silent, flaky, short: no NoTD twin" in text
 
 
 def test_terminal_prints_markup_as_text(bench: Bench) -> None:
@@ -218,6 +223,15 @@ def test_index_gathers_each_method_and_each_dataset_over_suites() -> None:
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
     rows = {f"{table.suite}/leaderboard.html#{html.anchor(row)}" for table in tables for row in table.rows}
     assert rows <= set(links) and page.count("<script>") == 1
+
+
+def test_dvc_tracks_every_file_of_a_leaderboard_and_the_front_page(full: Bench, tmp_path: Path) -> None:
+    stages = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]
+    outs = {name for out in stages["leaderboard"]["do"]["outs"] for name in out}
+    assert outs == {f"results/${{item}}/{path.name}" for path in write(full.table(), tmp_path)}
+    suites = stages["leaderboard"]["foreach"]
+    assert {f"results/{suite}/leaderboard.json" for suite in suites} <= set(stages["index"]["deps"])
+    assert [list(out) for out in stages["index"]["outs"]] == [["results/index.html"]]
 
 
 def test_write_leaves_its_files_and_nothing_else(full: Bench, tmp_path: Path) -> None:

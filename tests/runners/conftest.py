@@ -61,7 +61,9 @@ class Ran:
         loaded, planned = read(path)
         self.store, self.notebook = Store(results, loaded.name), Notebook()
         console = Console(file=(results.parent / f"{results.name}.said").open("w+"), width=400)
-        self.summary: Summary = run(planned, self.store, self.notebook, Display(console), runner, jobs)  # type: ignore[arg-type]
+        self.summary: Summary = run(
+            planned, self.store, self.notebook, Display(console), runner, jobs, limits=loaded.limits
+        )  # type: ignore[arg-type]
         console.file.seek(0)
         self.said = console.file.read()
 

@@ -124,6 +124,16 @@ def test_a_worker_that_eats_its_nodes_memory_is_killed_named_and_tried_with_more
     assert {record.status for record in ray.records if record.variant == "acme/tiny"} == {Status.DONE}
 
 
+def test_a_cell_over_the_suites_limit_is_stopped_on_its_node_and_not_tried_again(suite, tmp_path):
+    path = suite("acme/tiny, {name: acme/slow, params: {scale: 10000}}", seeds=1)
+    path.write_text(path.read_text() + "limits: {cell_minutes: 0.3}\n")
+    ray = Ran(path, tmp_path / "ray", "ray", jobs=2)
+    slow = [record for record in ray.records if record.variant == "acme/slow"]
+    assert {(record.status, record.attempts) for record in slow} == {(Status.FAILED, 1)}
+    assert all("stopped after 0.3 minutes, the suite's limit" in record.reason for record in slow)
+    assert {record.status for record in ray.records if record.variant == "acme/tiny"} == {Status.DONE}
+
+
 def test_a_node_with_other_kernels_is_left_out(suite, tmp_path, nodes):
     cluster = nodes()
     cluster.join(SNN5BENCH_KERNELS="torch")

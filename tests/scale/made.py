@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from snn5bench import keys
+from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
 from snn5bench.data.packed import Packed
 from snn5bench.data.splits import TEST
@@ -43,31 +44,40 @@ methods:
 """
 
 
-def suite(path: Path, cells: int, shape: Shape = "datasets", samples: int = 2000) -> Path:
-    """Write a suite of `cells` cells whose datasets have `samples` test samples each."""
+def grid(cells: int, shape: Shape) -> tuple[int, int]:
+    """How many datasets and methods a suite of that many cells has."""
     datasets, methods = (
         (cells // ROW // METHODS, METHODS) if shape == "datasets" else (DATASETS, cells // ROW // DATASETS)
     )
     if datasets * methods * ROW != cells:
         raise ValueError(f"{cells} cells are not {datasets} x {methods} rows of {ROW}")
+    return datasets, methods
+
+
+def suite(path: Path, datasets: int, methods: int, samples: int = 2000) -> Path:
+    """Write a suite of that many datasets, with `samples` test samples each, and methods."""
     noises = ", ".join(f"{0.02 + n / 10_000:.4f}" for n in range(datasets))
     decays = ", ".join(f"{0.5 + 0.4 * n / methods:.4f}" for n in range(methods))
     path.write_text(SUITE.format(epochs=EPOCHS, test=samples // 2, noises=noises, decays=decays))
     return path
 
 
-def records(path: Path, results: Path, wrote: Callable[[int], None] = lambda number: None) -> Store:
+def records(path: Path, results: Path) -> Store:
     """A record with its predictions for each cell of the suite at `path`, as a run would have stored them."""
     loaded, planned = read(path)
     store = Store(results, loaded.name)
     packed: dict[str, Packed] = {}
-    real = execute(planned[0].cell.model_copy(update={"epochs": 1}))
-    for number, one in enumerate(planned):
+    real = _real(planned[0].cell)
+    for one in planned:
         data = packed.setdefault(one.cell.dataset_variant, prepare(make_dataset(one.cell)))
         outcome = _made_up(one, data, real)
         store.write(outcome.record, outcome.arrays)
-        wrote(number)
     return store
+
+
+@cache
+def _real(cell: Cell) -> Outcome:
+    return execute(cell.model_copy(update={"epochs": 1}))
 
 
 def _made_up(planned: PlannedCell, data: Packed, real: Outcome) -> Outcome:
@@ -115,4 +125,5 @@ def _made_up(planned: PlannedCell, data: Packed, real: Outcome) -> Outcome:
 
 if __name__ == "__main__":
     folder, count, growth = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    records(suite(folder / "scale.yaml", count, growth), folder / "results")  # type: ignore[arg-type]
+    size = grid(count, growth)  # type: ignore[arg-type]
+    records(suite(folder / "scale.yaml", *size), folder / "results")

@@ -123,7 +123,7 @@
       for (const { isIntersecting, target } of seen) {
         if (!isIntersecting) continue;
         near.unobserve(target);
-        draw(target);
+        if (!target.dataset.drawn) draw(target);
       }
     }, { rootMargin: "1200px" });
     places.forEach((place) => near.observe(place));

@@ -19,12 +19,13 @@
     if (!words) return;
     owner = target;
     tip.textContent = words.textContent.replace(/^: /, "");
-    tip.hidden = false;
     place();
   }
 
   function place() {
-    const box = owner.getBoundingClientRect(), size = tip.getBoundingClientRect();
+    const box = owner.getBoundingClientRect();
+    tip.hidden = box.bottom < 0 || box.top > window.innerHeight;
+    const size = tip.getBoundingClientRect();
     const below = box.bottom + 6 + size.height < window.innerHeight;
     tip.style.left = Math.max(6, Math.min(box.left, window.innerWidth - size.width - 6)) + "px";
     tip.style.top = (below ? box.bottom + 6 : box.top - size.height - 6) + "px";
@@ -55,12 +56,12 @@
   document.addEventListener("mouseover", show);
   document.addEventListener("focusin", show);
   document.addEventListener("mouseout", (event) => {
-    if (owner && !owner.contains(event.relatedTarget)) hide();
+    if (owner?.contains(event.target) && !owner.contains(event.relatedTarget)) hide();
   });
   document.addEventListener("focusout", hide);
-  /* What has the focus was perhaps only now scrolled into view. */
+  /* What has the focus or lies below the pointer was perhaps only now scrolled into view. */
   document.addEventListener("scroll", () => {
-    if (owner) (owner === document.activeElement ? place : hide)();
+    if (owner) (owner.matches(":focus, :hover") ? place : hide)();
   }, true);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
