@@ -174,7 +174,7 @@ def compare(
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write it as JUnit XML.")] = None,
     settle: Annotated[
-        bool, typer.Option("--settle", help="Run rows that may have dropped with 12 further seeds, and look again.")
+        bool, typer.Option("--settle", help="Run rows that may have dropped with 15 further seeds, and look again.")
     ] = False,
     jobs: Jobs = 0,
     as_json: AsJson = False,

@@ -20,8 +20,9 @@ NEUTRAL = frozenset(
 def closure(*modules: str) -> dict[str, str]:
     """Module name to digest, for `modules` and all they import from the top-level packages they stand in.
 
-    The digest is of the syntax tree without docstrings, so comments, layout and the place of the checkout do not matter.
-    Imports inside functions count; those under `if TYPE_CHECKING:` and `NEUTRAL` modules do not. Nothing is imported.
+    The digest is of the syntax tree without docstrings, so comments, layout and the place of the checkout do not matter;
+    a file that is no Python is digested as it is. Imports inside functions count; those under `if TYPE_CHECKING:` and
+    `NEUTRAL` modules do not. Nothing is imported.
     """
     roots = {name.partition(".")[0] for name in modules} | {"snn5bench"}
     found: dict[str, str] = {}
@@ -73,7 +74,11 @@ def _read(path: Path, name: str, is_package: bool) -> tuple[str, tuple[str, ...]
 
 @cache
 def _parse(path: Path, name: str, is_package: bool, mtime_ns: int, size: int) -> tuple[str, tuple[str, ...]]:
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    source = path.read_bytes()
+    try:
+        tree = ast.parse(source, filename=str(path))
+    except (SyntaxError, ValueError, RecursionError):  # the cell that imports it will fail and say so
+        return hashlib.sha256(source).hexdigest()[:16], ()
     imports = tuple(_imports(tree, name, is_package))
     _Strip().visit(tree)
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], imports

@@ -30,7 +30,7 @@ from snn5bench.record import Record, Status
 from snn5bench.shift import Shift, Sides, shifts
 
 CONFIDENCE = 0.95
-FURTHER = 12
+FURTHER = 15
 """Seeds that a suspect row is given for the second look."""
 RATIO_MARGIN = 0.05
 """Spike rate and operations within 5 % are the same."""
@@ -55,7 +55,7 @@ class Look(NamedTuple):
     """A corrected p below this, without being an alarm, asks for more seeds."""
 
 
-ONLY, FIRST, SECOND = Look(0.007, 0.1), Look(0.001, 0.4), Look(0.006, 0.1)
+ONLY, FIRST, SECOND = Look(0.005, 0.1), Look(0.001, 0.4), Look(0.006, 0.1)
 
 
 def compare(

@@ -142,7 +142,7 @@ class _Expansion:
         for row in rows[1]:
             self._dataset(row)
         for row in rows[0]:
-            if registry.absence("methods", row.block.name):
+            if _absence(row.block.name, row.stated):
                 continue
             self._params(registry.load("methods", row.block.name).Params, row, row.stated, ("methods", row.index))
         return rows
@@ -277,7 +277,7 @@ class _Expansion:
         for pattern, more in method.block.on.items():
             if _covers(pattern, dataset, spec):
                 stated.update(more)
-        if registry.absence("methods", method.block.name):
+        if _absence(method.block.name, stated):
             return stated
         schema = registry.load("methods", method.block.name).Params
         params = self._params(schema, method, stated, ("methods", method.index))
@@ -304,7 +304,7 @@ class _Expansion:
     ) -> tuple[str, str]:
         """Why the two do not fit, and why the method cannot be used here at all; empty where nothing hinders."""
         name = method.block.name
-        absent = registry.absence("methods", name)
+        absent = _absence(name, params)
         for pair in self.suite.incompatible:
             if method.matches(pair.method) and dataset.matches(pair.dataset):
                 return pair.reason, absent
@@ -383,6 +383,12 @@ class _Expansion:
 def _covers(pattern: str, dataset: _Variant, spec: DatasetSpec | None) -> bool:
     """Whether a dataset pattern covers a dataset; `temporal` covers each that is meant to need time, or may be."""
     return (spec is None or spec.temporal) if pattern == "temporal" else dataset.matches(pattern)
+
+
+def _absence(method: str, params: dict[str, Any]) -> str:
+    """Why a method, or the one that it says it starts from (`base`), cannot be loaded here."""
+    base = params.get("base")
+    return registry.absence("methods", method) or (registry.absence("methods", base) if isinstance(base, str) else "")
 
 
 def _short(value: Any) -> str:

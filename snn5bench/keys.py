@@ -39,7 +39,8 @@ def versions() -> dict[str, str]:
 
 def parts_of(cell: Cell, fingerprint: str, transform: dict[str, Any]) -> KeyParts:
     """What the key of `cell` is made of, given its packed data."""
-    methods = (cell.method, *registry.load("methods", cell.method).builds_on(cell.method_params))
+    with registry.blaming("methods", cell.method, "does not say what it builds on"):
+        methods = (cell.method, *registry.load("methods", cell.method).builds_on(cell.method_params))
     entries = [registry.entry("methods", name) for name in methods] + [registry.entry("datasets", cell.dataset)]
     modules = [entry.target.partition(":")[0] for entry in entries]
     return KeyParts(

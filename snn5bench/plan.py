@@ -78,15 +78,15 @@ class Planner:
             return Step(cell=cell, state=State.INCOMPATIBLE, reason=planned.incompatible)
         try:
             meta, missing = self._look_up(cell)
+            parts = None if meta is None else keys.parts_of(cell, meta.fingerprint, meta.transform)
         except registry.BrokenPlugin as broken:
             return Step(cell=cell, state=State.NOT_INSTALLED, reason=broken.problems[0].what)
         old = self.by_identity.get(cell.identity)
         if missing:
             return Step(cell=cell, state=State.NEEDS_DATA, reason=missing)
         estimate = {"minutes": self._past.minutes(cell), "memory_bytes": self._past.memory(cell)}
-        if meta is None:
+        if parts is None:
             return Step(cell=cell, state=State.RUN, reason="its data will be made first", **estimate)
-        parts = keys.parts_of(cell, meta.fingerprint, meta.transform)
         key = parts.key()
         if old is not None and old.key == key and old.status in (Status.DONE, Status.INCOMPATIBLE):
             cached = old.status is Status.DONE

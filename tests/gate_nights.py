@@ -1,4 +1,7 @@
-"""Simulated nights: rows of networks that answer test questions, retrained with other randomness."""
+"""Simulated nights: rows of networks that answer test questions, retrained with other randomness.
+
+`python -m tests.gate_nights` prints the rates of docs/trust.md.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,18 @@ import numpy as np
 from scipy.stats import binomtest
 
 from snn5bench.compare import FIRST, FURTHER, ONLY, SECOND, Look
-from snn5bench.shift import Shift, Sides, shifts
+from snn5bench.shift import Floats, Shift, Sides, shifts
 
 CHANCES, SHARES = (0.98, 0.05, 0.5), (0.7, 0.1, 0.2)
 """Most questions are easy, some hopeless, a fifth a coin flip: what single networks scatter on 2,000 is 0.6 points."""
 
 
 MARGIN = 0.01
+ALIKE, QUIET = [0.01] * 12, [0.007] * 12
+"""Scatter of each row from seed to seed: one point, and little more than single flips of samples make."""
+MIXED, RESTLESS = [0.006] * 6 + [0.009] * 4 + [0.02] * 2, [0.007] * 11 + [0.025]
+ONE_ROW = [0.03] + [0.0] * 11
+TWO, ONE = (FIRST, SECOND), (ONLY,)
 
 
 class Judged(NamedTuple):
@@ -37,6 +45,12 @@ class Nights:
     def row(self, scatter: float, drop: float, before: int, after: int, touched: float = 1.0) -> Sides:
         """One row: `before` locked seeds against `after` new ones, of which the first are the same seeds; a share
         `touched` of their answers is given again."""
+        old, new = self._answers(scatter, drop, before, after, touched)
+        return Sides.of_answers(old, new, [(seed, seed) for seed in range(min(before, after))])
+
+    def _answers(
+        self, scatter: float, drop: float, before: int, after: int, touched: float = 1.0
+    ) -> tuple[Floats, Floats]:
         questions = self.rng.choice(CHANCES, self.samples, p=SHARES)
         effect = math.sqrt(max(scatter**2 - self.flips, 0.0)) * self.rng.normal(size=(before + after, 1))
         answers = self.rng.random((before + after, self.samples)) < questions + effect
@@ -46,13 +60,16 @@ class Nights:
             new = np.where(kept, answers[: len(new)], new)
         if drop:
             new = new & (self.rng.random(new.shape) >= drop / 0.791)
-        shared = tuple((seed, seed) for seed in range(min(before, after)))
-        return Sides.of_answers(answers[:before].astype(float), new.astype(float), shared)
+        return answers[:before].astype(float), new.astype(float)
 
-    def quick_row(self, scatter: float, drop: float, before: int, after: int) -> Sides:
+    def _values(self, scatter: float, drop: float, before: int, after: int) -> tuple[Floats, Floats]:
         """The same without answers: normal accuracies, and the sample variance that such rows have on average."""
         values = self.rng.normal(0, scatter, before + after)
-        return Sides(values[:before], values[before:] - drop, sample_variance=self._samples)
+        return values[:before], values[before:] - drop
+
+    def quick_row(self, scatter: float, drop: float, before: int, after: int) -> Sides:
+        """A row of normal accuracies."""
+        return Sides(*self._values(scatter, drop, before, after), sample_variance=self._samples)
 
     def night(
         self, scatters: Sequence[float], drops: Sequence[float] | None = None, before: int = 3, quick: bool = False
@@ -70,19 +87,25 @@ class Nights:
         before: int = 3,
         looks: Sequence[Look] = (FIRST, SECOND),
         retrained: int | None = None,
+        answers: bool = False,
     ) -> Judged:
-        """One night by the rule of `compare`, with normal accuracies: three new seeds, and `FURTHER` more of the suspects
-        where there is a second look. Only the first `retrained` rows (default: all) came out otherwise than before."""
+        """One night by the rule of `compare`: three new seeds, and `FURTHER` more of the suspects where there is a second
+        look. Accuracies are normal, or those of `answers`. Only the first `retrained` rows (default: all) came out
+        otherwise than before."""
         drops = [0.0] * len(scatters) if drops is None else drops
-        draws = [self.rng.normal(0, scatter, before + 3 + FURTHER) for scatter in scatters]
+        draw = self._answers if answers else self._values
+        draws = [draw(scatter, drop, before, 3 + FURTHER) for scatter, drop in zip(scatters, drops, strict=True)]
         retrained = len(scatters) if retrained is None else retrained
+
+        def sides(old: Floats, new: Floats, tested: bool) -> Sides:
+            if answers:
+                return Sides.of_answers(old, new, [(seed, seed) for seed in range(min(len(old), len(new)))], tested)
+            return Sides(old, new, sample_variance=self._samples, tested=tested)
 
         def look(counts: Sequence[int], at: Look) -> Judged:
             rows = [
-                Sides(
-                    d[:before], d[before : before + n] - drop, sample_variance=self._samples, tested=index < retrained
-                )
-                for index, (d, drop, n) in enumerate(zip(draws, drops, counts, strict=True))
+                sides(old, new[:n], index < retrained)
+                for index, ((old, new), n) in enumerate(zip(draws, counts, strict=True))
             ]
             found = shifts(rows, least=1 / self.samples**2)
             fell = [shift is not None and shift.mean <= -MARGIN for shift in found]
@@ -127,3 +150,28 @@ def alarms(shifts: Sequence[Shift]) -> list[bool]:
 def suspects(shifts: Sequence[Shift]) -> list[bool]:
     """The rule of `compare` for rows that keep a night open, at its only look."""
     return [shift.p_fell < ONLY.suspect and shift.mean <= -MARGIN for shift in shifts]
+
+
+def main(nights: int = 15_000) -> None:
+    """False alarms, nights kept open, and drops found, with two looks and with one."""
+    for name, scatters in {"alike": ALIKE, "quiet": QUIET, "mixed": MIXED, "one restless": RESTLESS}.items():
+        for looks in (TWO, ONE):
+            draw = Nights(21)
+            drawn = [draw.judged(scatters, looks=looks) for _ in range(nights)]
+            open_ = [any(night.suspects) and not any(night.alarms) for night in drawn]
+            alarm = [any(night.alarms) for night in drawn]
+            print(f"{name}, {len(looks)} looks: false alarms {share(alarm)}, open {share(open_)}", flush=True)
+    for scatter, before, retrained in ((0.01, 3, 12), (0.007, 3, 12), (0.01, 10, 12), (0.01, 3, 1)):
+        for looks in (TWO, ONE):
+            draw = Nights(22)
+            found = [
+                draw.judged([scatter] * 12, ONE_ROW, before, looks, retrained).alarms[0] for _ in range(nights // 3)
+            ]
+            print(
+                f"{scatter}, {before} locked, {retrained} retrained, {len(looks)} looks: found {share(found)}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

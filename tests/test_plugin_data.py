@@ -262,6 +262,16 @@ def test_a_method_that_breaks_when_asked_is_a_row_too(outland, tmp_path):
     assert "TypeError: outland.method:helper is no subclass of Method" in absent["outland/helper", "outland/beeps"]
 
 
+def test_a_method_whose_base_is_not_installed_is_a_row(outland, tmp_path):
+    path = tmp_path / "far.yaml"
+    methods = "[outland/flat, {name: compressed, params: {base: faraway/deep}}]"
+    path.write_text(SUITE.replace("[outland/flat]", methods))
+    _, planned = read(path)
+    absent = {(p.cell.method, p.cell.dataset): p.absent for p in planned}
+    assert absent["compressed", "outland/beeps"] == "package faraway is not installed"
+    assert absent["outland/flat", "outland/beeps"] == ""
+
+
 def test_names_that_a_package_does_not_have_are_mistakes(outland, tmp_path):
     path = tmp_path / "far.yaml"
     path.write_text(SUITE.replace("outland/beeps", "outland/beep"))

@@ -23,6 +23,7 @@ from snn5bench.run import run
 from snn5bench.store import Store
 from snn5bench.tracking import NoTracker
 from snn5bench.views import datasets
+from tests.conftest import TINY_METHOD
 
 ROOT = Path(__file__).parents[1]
 SUITE = """\
@@ -154,6 +155,39 @@ def test_a_broken_plugin_is_named_and_the_rest_works(mixed, tmp_path):
     assert states["pulse-order"]["state"] in ("made", "can be made")
     with pytest.raises(BenchError, match="mend or reinstall rotten"):
         registry.load("methods", "rotten/fast")
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [("def step(:\n", "SyntaxError"), ("x = '\0'\n", "null bytes"), ("import no_such_module\n", "no_such")],
+)
+def test_what_a_plugin_imports_late_may_be_broken_too(install_plugin, tmp_path, code, word):
+    """Its module loads; what `build` imports is no Python. Planning reads that file too, and its cells fail alone."""
+    method = TINY_METHOD.replace("from torch import nn\n", "from late import neuron\n", 1)
+    install_plugin("late", {"method": method, "neuron": code}, methods={"tiny": "late.method:Tiny"})
+    loaded, planned = read(suite(tmp_path, "late/tiny, lif"))
+    store = Store(tmp_path / "results", loaded.name)
+    for _ in range(2):
+        summary = run(planned, store, NoTracker(), Display(Console(quiet=True)), "serial", 1)
+    assert (summary.cached, summary.ended) == (1, {Status.FAILED: 1})
+    (failed,) = [record for record in store.records() if record.status is Status.FAILED]
+    assert word in failed.reason
+    assert "late.neuron" in failed.key_parts["code"]
+
+
+def test_a_method_that_cannot_say_what_it_builds_on_is_a_row(install_plugin, tmp_path):
+    method = TINY_METHOD.replace(
+        "class Crashes(Tiny):",
+        "    @classmethod\n        def builds_on(cls, params):\n            return params.base\n\n"
+        "    class Crashes(Tiny):",
+        1,
+    )
+    install_plugin("acme", {"tiny": method}, methods={"tiny": "acme.tiny:Tiny"})
+    loaded, planned = read(suite(tmp_path, "acme/tiny, lif"))
+    store = Store(tmp_path / "results", loaded.name)
+    summary = run(planned, store, NoTracker(), Display(Console(quiet=True)), "serial", 1)
+    assert summary.ended == {Status.DONE: 1, Status.NOT_INSTALLED: 1}
+    assert "does not say what it builds on: AttributeError" in next(r.reason for r in store.records() if r.reason)
 
 
 def test_a_plugin_that_is_not_installed_is_a_row_that_says_so(tiny_plugin, tmp_path):

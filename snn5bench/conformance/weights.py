@@ -46,14 +46,20 @@ def _modules(model: nn.Module) -> list[tuple[str, str]]:
     return [(name, type(module).__qualname__) for name, module in model.named_modules()]
 
 
+def gpu() -> str | None:
+    """The device that networks are moved to; None where there is none."""
+    return "cuda" if torch.cuda.is_available() else None
+
+
 def moves(subject: Subject) -> str:
-    """The network runs in float64, and on another device: the first GPU, or else torch's `meta` device, which refuses
-    tensors of two devices as a GPU does."""
+    """The network runs in float64, and on another device: the first GPU, where its logits in float64 must be those of the
+    CPU, or else torch's `meta` device, which refuses tensors of two devices as a GPU does but computes nothing."""
     x = subject.spikes()
     logits = outputs(subject.exact, x)
     if logits.dtype is not torch.float64:
         raise Fault(f"moved to float64, its logits are {logits.dtype}", "torch.float64", _CAUSE)
-    device = "cuda" if torch.cuda.is_available() else "meta"
+    found = gpu()
+    device = found or "meta"
     model = subject.network.to(device)
     try:
         moved = feed(model, dense(x.float()).to(device))
@@ -61,15 +67,22 @@ def moves(subject: Subject) -> str:
         return f"in float64 alone: {str(unsupported).splitlines()[0][:100]}"
     except RuntimeError as error:
         text = str(error).splitlines()[0]
-        if device == "meta" and "device" not in text:
+        if found is None and "device" not in text:
             return f"in float64 alone: {text[:100]}"
         raise Fault(
             f"moved to {device}, it raises: {text[:160]}", "every tensor moves with the network", _CAUSE
         ) from None
     if moved.device.type != device:
         raise Fault(f"moved to {device}, its logits are on {moved.device}", "logits where the network is", _CAUSE)
-    if device == "cuda" and differs(feed(model.double(), x.to(device)).cpu(), logits, 1e-6):
-        raise Fault("on the GPU, in float64, its logits are others than on the CPU", "the same logits", _CAUSE)
+    if found is None:
+        return "float64; no GPU here, so tensors were moved to `meta`, and nothing was computed there"
+    there = feed(model.double(), x.to(device)).cpu()
+    if differs(there, logits, 1e-6):
+        raise Fault(
+            f"on {device}, in float64, its logits differ by {gap(there, logits):.3g} from those on the CPU",
+            "the same logits",
+            "a kernel of its own that rounds or orders otherwise, or state that was left on the CPU",
+        )
     return f"float64 and {device}"
 
 

@@ -36,24 +36,31 @@ def headline(comparison: Comparison) -> str:
 
 
 def terminal(comparison: Comparison) -> Group:
-    """For Rich: the headline, what changed, and a line for each row."""
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for row in comparison.rows:
-        mark, *cells = _cells(row)
+    """For Rich: the headline, what changed, a line for each row that moved, their notes, and the others in one line."""
+    moved, still = _split(comparison)
+    cells = [_cells(row) for row in moved]
+    shown = [k for k in range(len(_COLUMNS) - 1) if any(line[k] not in ("", MISSING) for line in cells)]
+    table = Table(box=None, pad_edge=False)
+    for k in shown:
+        table.add_column(_COLUMNS[k], overflow="fold")
+    for row, line in zip(moved, cells, strict=True):
         style = _COLOURS.get(row.metrics["accuracy"].mark, "")
-        table.add_row(Text(mark, style), *(Text(cell) for cell in cells))
+        table.add_row(Text(line[0], style), *(Text(line[k]) for k in shown[1:]))
+    notes = [Text(f"{line[1]}: {line[-1]}") for line in cells if line[-1]]
+    names = ", ".join(_one_line(str(row.name)) for row in still)
     return Group(
-        Text(headline(comparison)), *(Text(f"  {line}") for line in _changes(comparison)), table, Text(_LEGEND)
+        Text(headline(comparison)),
+        *(Text(f"  {line}") for line in _changes(comparison)),
+        *([table] if moved else []),
+        *notes,
+        *([Text(f"=  the same in every metric: {names}")] if still else []),
+        Text(_LEGEND),
     )
 
 
 def markdown(comparison: Comparison) -> str:
     """For a pull request: the same, with rows that did not move folded away."""
-    moved: list[RowVerdict] = []
-    still: list[RowVerdict] = []
-    for row in comparison.rows:
-        same = all(judgement.mark is Mark.SAME for judgement in row.metrics.values())
-        (still if same else moved).append(row)
+    moved, still = _split(comparison)
     lines = [f"### {_escape(comparison.suite)}: {_escape(headline(comparison))}", ""]
     lines += [f"- {_escape(line)}" for line in _changes(comparison)] + [""]
     if moved:
@@ -62,6 +69,16 @@ def markdown(comparison: Comparison) -> str:
         title = f"{len(still)} {'row is' if len(still) == 1 else 'rows are'} the same"
         lines += [f"<details><summary>{title}</summary>", "", *_markdown_table(still), "", "</details>", ""]
     return "\n".join([*lines, _escape(_LEGEND), ""])
+
+
+def _split(comparison: Comparison) -> tuple[list[RowVerdict], list[RowVerdict]]:
+    """Rows of which some metric is not the same, and the others."""
+    moved: list[RowVerdict] = []
+    still: list[RowVerdict] = []
+    for row in comparison.rows:
+        same = all(judgement.mark is Mark.SAME for judgement in row.metrics.values())
+        (still if same else moved).append(row)
+    return moved, still
 
 
 def as_json(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snn5bench import environment
+from snn5bench import environment, registry
 from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
 from snn5bench.errors import BenchError, Problem
@@ -22,7 +22,7 @@ from snn5bench.runners import processes
 from snn5bench.store import Store, identity_of
 from snn5bench.submission import layout
 from snn5bench.submission.earlier import contradictions
-from snn5bench.submission.forgery import faults
+from snn5bench.submission.forgery import faults, unchecked
 
 MOST_NUMBER = 100_000
 """Samples, steps or whatever else a parameter counts: a stranger's suite must not keep the checker busy for ever."""
@@ -82,13 +82,13 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
         return
     wanted = {p.cell.identity: p for p in planned if (p.cell.variant, p.cell.dataset_variant) == rows[0]}
     found = {identity_of(record): record for record in records}
-    if len(found) < len(records):
-        report.problems.append(Problem("two records of one cell", str(folder), "keep one"))
+    store = layout.store_of(folder)
+    for path in sorted(set(store.cells.glob("*.json")) - {store.path(record) for record in records}):
+        what = "the file is not named after its record and key, or is a second record of its cell"
+        report.problems.append(Problem(what, str(path), "do not rename records; keep one of each cell"))
     for record in records:
         if identity_of(record) not in wanted:
-            report.problems.append(
-                Problem("the suite has no such cell", str(layout.store_of(folder).path(record)), "take it out")
-            )
+            report.problems.append(Problem("the suite has no such cell", str(store.path(record)), "take it out"))
     for identity, one in wanted.items():
         if identity in found:
             yield one, found[identity]
@@ -99,19 +99,21 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
 
 
 def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) -> None:
+    if not store.path(record).is_file():  # `_pair` has said so
+        return
     where = str(store.path(record))
     if one.absent:
         report.open.append(f"{one.cell.label}: {one.absent}")
         return
-    dataset = make_dataset(one.cell)
-    verdict = dataset.available()
+    try:
+        dataset = make_dataset(one.cell)
+        with registry.blaming("datasets", one.cell.dataset, "does not say whether it is here"):
+            verdict = dataset.available()
+    except registry.BrokenPlugin as broken:
+        report.open.append(f"{one.cell.label}: {broken.problems[0].what}")
+        return
     if not verdict:
         report.open.append(f"{one.cell.label}: its data are not here: {verdict.reason}")
-        return
-    if not store.path(record).is_file():
-        report.problems.append(
-            Problem("the file is not named after its record and key", where, "do not rename records")
-        )
         return
     if (number := largest(one.cell.dataset_params)) > MOST_NUMBER:
         report.open.append(f"{one.cell.label}: a parameter of its data is {number}, more than is made for a check")
@@ -122,6 +124,7 @@ def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) 
         report.problems += error.problems
         return
     report.problems += [Problem(what, where, do) for what, do in faults(one.cell, record, arrays, packed)]
+    report.open += [f"{one.cell.label}: {words}" for words in unchecked(record)]
 
 
 def _run_one_again(pairs: Sequence[Pair], folder: Path, store: Store, salt: str, report: Report) -> None:

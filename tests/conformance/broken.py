@@ -49,6 +49,8 @@ class Sound(Method):
 
 
 class KeepsState(Sound):
+    """The last current of a batch is added to the first of the next."""
+
     class Broken(Net):
         def forward(self, x):
             current = self.input(x)
@@ -60,12 +62,16 @@ class KeepsState(Sound):
 
 
 class MixesSamples(Sound):
+    """Each sample sees half of its neighbour's input."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x + 0.5 * x.roll(1, dims=1))
 
 
 class BatchStatistics(Sound):
+    """Currents are divided by their spread over batch and steps."""
+
     class Broken(Net):
         def forward(self, x):
             current = self.input(x)
@@ -73,6 +79,8 @@ class BatchStatistics(Sound):
 
 
 class PlaceInBatch(Sound):
+    """Logits depend on a sample's place in its batch."""
+
     class Broken(Net):
         def forward(self, x):
             place = torch.linspace(0, 1, x.shape[1], device=x.device, dtype=x.dtype)
@@ -80,12 +88,16 @@ class PlaceInBatch(Sound):
 
 
 class AlwaysDropsOut(Sound):
+    """Dropout that does not look at `self.training`."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(F.dropout(x, 0.3, training=True))
 
 
 class DrawsUnseeded(Sound):
+    """A start value from `np.random.default_rng()` without a seed."""
+
     def build(self, data):
         net = Net(data)
         nn.init.constant_(net.readout.bias, float(np.random.default_rng().random()))
@@ -93,6 +105,8 @@ class DrawsUnseeded(Sound):
 
 
 class DrawsFromPython(Sound):
+    """A start value from Python's `random`, which no one seeds."""
+
     def build(self, data):
         net = Net(data)
         nn.init.constant_(net.readout.bias, random.random())
@@ -100,6 +114,8 @@ class DrawsFromPython(Sound):
 
 
 class OwnSeed(Sound):
+    """`fit` calls `torch.manual_seed(0)`: every seed is the same run."""
+
     def fit(self, task):
         torch.manual_seed(0)
         net = task.prepare(self.build(task.spec))
@@ -108,6 +124,8 @@ class OwnSeed(Sound):
 
 
 class HashesNames(Sound):
+    """A start value from `hash()` of a string."""
+
     def build(self, data):
         net = Net(data)
         nn.init.constant_(net.readout.bias, (hash("readout") % 1000) / 1000)
@@ -115,12 +133,16 @@ class HashesNames(Sound):
 
 
 class OwnSteps(Sound):
+    """Eight steps, whatever the data's T."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x[:8])
 
 
 class StopsEarly(Sound):
+    """Stops after eight steps and repeats its last logits."""
+
     class Broken(Net):
         def forward(self, x):
             logits = super().forward(x[:8])
@@ -128,28 +150,38 @@ class StopsEarly(Sound):
 
 
 class SumsItself(Sound):
+    """Sums its logits over the steps itself."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x).sum(0)
 
 
 class LooksAhead(Sound):
+    """The mean over all steps is taken from each, undeclared."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x - x.mean(0))
 
 
 class SaysItLooksAhead(Sound):
+    """Declares `causal = False` and is causal."""
+
     causal = False
 
 
 class Detached(Sound):
+    """A `detach()` between the first layer and the rest."""
+
     class Broken(Net):
         def forward(self, x):
             return self.readout(self.neuron(self.input(x).detach()))
 
 
 class NeverUsed(Sound):
+    """A parameter that nothing uses."""
+
     class Broken(Net):
         def __init__(self, data):
             super().__init__(data)
@@ -171,18 +203,24 @@ class GateByChance(Sound):
 
 
 class DividesByCount(Sound):
+    """Divides by the number of spikes so far."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x / x.cumsum(0).mean(2, keepdim=True))
 
 
 class Overflows(Sound):
+    """Multiplies by an exponential of the input's sum."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x) * torch.exp(4 * x.sum(2, keepdim=True))
 
 
 class PlainAttribute(Sound):
+    """A random scale kept as a plain attribute."""
+
     class Broken(Net):
         def __init__(self, data):
             super().__init__(data)
@@ -215,17 +253,37 @@ class ReturnsAnother(Sound):
 
 
 class ReturnsAnotherWithAttribute(ReturnsAnother):
+    """`fit` wraps the network and keeps a random scale as a plain attribute."""
+
     def scale(self):
         return float(torch.rand(()) + 0.5)
 
 
 class StaysOnCpu(Sound):
+    """Adds a tensor made without the input's device."""
+
     class Broken(Net):
         def forward(self, x):
             return super().forward(x) + torch.ones(x.shape[1], 1)
 
 
+class OtherWhenMoved(Sound):
+    """Gives other logits once it was moved to a device: as a kernel of its own might on a GPU."""
+
+    class Broken(Net):
+        moved = False
+
+        def to(self, *args, **kwargs):
+            self.moved = True
+            return super().to(*args, **kwargs)
+
+        def forward(self, x):
+            return super().forward(x) + 0.001 * self.moved
+
+
 class HiddenProduct(Sound):
+    """A matrix product outside every layer."""
+
     class Broken(Net):
         def __init__(self, data):
             super().__init__(data)
@@ -236,6 +294,8 @@ class HiddenProduct(Sound):
 
 
 class AnonymousNeuron(Sound):
+    """A spiking loop that does not say that it is a neuron."""
+
     class Broken(Net):
         def __init__(self, data):
             super().__init__(data)
@@ -252,17 +312,23 @@ class AnonymousNeuron(Sound):
 
 
 class Unbounded(Sound):
+    """A float parameter without a range."""
+
     class Params(MethodParams):
         decay: float = 0.9
 
 
 class TakesAnything(Sound):
+    """A `Params` that takes unknown names."""
+
     class Params(MethodParams):
         model_config = ConfigDict(extra="ignore")
         decay: float = Field(0.9, ge=0, le=1)
 
 
 class ForgetsOnePath(Sound):
+    """A neuron that takes `set_time` and does nothing."""
+
     class Broken(Net):
         class Stubborn(Leaky):
             def set_time(self, mode):
@@ -273,6 +339,8 @@ class ForgetsOnePath(Sound):
 
 
 class RefusesSilently(Sound):
+    """`CannotCut` without a reason."""
+
     def timeless(self, model):
         raise CannotCut
 
@@ -285,6 +353,8 @@ class RefusesWithReason(Sound):
 
 
 class MisreadsEvents(Sound):
+    """Reads events in reversed order, dense tensors in the right one."""
+
     class Broken(Net):
         takes_events = True
 
@@ -295,6 +365,8 @@ class MisreadsEvents(Sound):
 
 
 class PeeksThroughData(Sound):
+    """`fit` reads the test labels in the data behind its batches."""
+
     def fit(self, task):
         labels = task.train.packed.label[task.train.packed.split == 2]
         net = task.prepare(self.build(task.spec))
@@ -303,6 +375,8 @@ class PeeksThroughData(Sound):
 
 
 class PeeksThroughReport(Sound):
+    """`fit` walks from `task.report` to the test split."""
+
     def fit(self, task):
         net = task.prepare(self.build(task.spec))
         nn.init.constant_(net.readout.bias, float(task.report.__self__.test.labels[0]))
@@ -310,17 +384,23 @@ class PeeksThroughReport(Sound):
 
 
 class Crashes(Sound):
+    """`build` raises."""
+
     def build(self, data):
         raise ZeroDivisionError("no luck")
 
 
 class SilentNetwork(Sound):
+    """No neuron ever spikes."""
+
     class Broken(Net):
         def forward(self, x):
             return self.readout(self.neuron(self.input(x) * 0))
 
 
 class NeedsItsParent(Sound):
+    """Leans on a variable that only the process that set it has."""
+
     def build(self, data):
         if os.environ.get("SNN5BENCH_TEST_PARENT") != str(os.getpid()):
             raise RuntimeError("only in the process that set it")
