@@ -33,7 +33,8 @@ def current(planned: Sequence[PlannedCell], store: Store) -> list[Record]:
     kept = []
     for record in records:
         one = by_row.get(identity_of(record)[:3])
-        if one is not None and planner.step(_with_seed(one, record.seed)).state is State.CACHED:
+        step = None if one is None else planner.step(_with_seed(one, record.seed))
+        if step is not None and step.state is State.CACHED and step.lent is None:
             kept.append(record)
     return kept
 

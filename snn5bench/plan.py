@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import BaseModel, Field
 
@@ -42,8 +43,8 @@ class Step(BaseModel):
     minutes: float | None = None
     """Estimate from earlier records of this machine; None where there is none."""
     memory_bytes: int | None = None
-    lent: Record | None = Field(None, exclude=True)
-    """What another suite has already run under this key."""
+    lent: Path | None = Field(None, exclude=True)
+    """The record that another suite has already made under this key."""
 
 
 def make_dataset(cell: Cell) -> Dataset:
@@ -92,12 +93,13 @@ class Planner:
             cached = old.status is Status.DONE
             state, reason = (State.CACHED, "nothing changed") if cached else (State.INCOMPATIBLE, old.reason)
             return Step(cell=cell, state=state, reason=reason, key=key)
-        if lent := self.neighbours.find(key):
-            return Step(cell=cell, state=State.CACHED, reason=f"the same cell of {lent.suite}", key=key, lent=lent)
+        because = [] if old is None or old.key == key else differences(old.key_parts, parts.model_dump(mode="json"))
+        if lent := self.neighbours.find(key, cell):
+            reason = f"the same cell of {lent.parent.parent.name}"
+            return Step(cell=cell, state=State.CACHED, reason=reason, key=key, because=because, lent=lent)
         if old is None:
             return Step(cell=cell, state=State.RUN, reason="no record yet", key=key, **estimate)
         if old.key != key:
-            because = differences(old.key_parts, parts.model_dump(mode="json"))
             reason = because[0] if len(because) == 1 else f"{len(because)} changes: {'; '.join(because[:3])}"
             return Step(cell=cell, state=State.RUN, reason=reason, key=key, because=because, **estimate)
         return Step(

@@ -7,14 +7,15 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from snn5bench.cell import Cell
+from snn5bench import keys, registry
+from snn5bench.cell import Cell, digest
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
 from snn5bench.making import prepare_data
@@ -26,6 +27,8 @@ from snn5bench.suite import Limits
 from snn5bench.tracking import Tracker
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from snn5bench.execute import Outcome
     from snn5bench.runners.serial import Done
 
@@ -55,6 +58,8 @@ class Summary(NamedTuple):
     cached: int
     ended: dict[Status, int]
     failures: list[str]
+    lent: int = 0
+    """How many of the cached ones other suites had run."""
 
 
 def run(
@@ -74,7 +79,7 @@ def run(
         unmade = prepare_data(planned, display)
         records = store.records()
         planner = Planner(store, records)
-        steps = [_settled(planner.step(p), planner) for p in planned]
+        steps = [_settled(p, planner, store, tracker, limits) for p in planned]
         to_run = [s for s in steps if s.state is State.RUN and source_of(s.cell) not in unmade]
         ended: dict[Status, int] = {}
         failures: list[str] = []
@@ -92,7 +97,8 @@ def run(
                 ended[status] = ended.get(status, 0) + 1
                 if status is Status.FAILED:
                     failures.append(label)
-        return Summary(sum(s.state is State.CACHED for s in steps), ended, failures)
+        cached = [step for step in steps if step.state is State.CACHED]
+        return Summary(len(cached), ended, failures, sum(step.lent is not None for step in cached))
 
 
 Over = Callable[[list[Cell], "Done"], None]
@@ -146,7 +152,8 @@ def _execute(
             record.ran_because = step.because
             record.key = record.key or step.key or "0" * 32
             fill(record)
-            _keep(outcome, store, limits.write_minutes * 60)
+            _name_plugins(record)
+            _keep(record, outcome.arrays, store, limits.write_minutes * 60)
             flying.pop(cell)
             tracker.log(cell, record)
             out.append((record.status, f"{cell.label}: {record.reason}"))
@@ -160,11 +167,41 @@ def _execute(
     return out
 
 
-def _settled(step: Step, planner: Planner) -> Step:
-    """Takes over what another suite has run; where its predictions are damaged, the cell runs."""
-    if step.lent is None or planner.neighbours.take_over(step.lent, step.cell):
-        return step
-    return step.model_copy(update={"state": State.RUN, "lent": None})
+def _name_plugins(record: Record) -> None:
+    """Add to the record's environment the version and the code of every plugin that had a part in it: method, dataset,
+    energy models. The key has the code of the first two; energy is outside it."""
+    if record.environment is None:
+        return
+    names = [("methods", record.method), ("datasets", record.dataset_name)]
+    names += [("energy_models", name) for name in record.energy]
+    modules: dict[tuple[str, str], set[str]] = {}
+    for kind, name in names:
+        found = registry.entries(kind).get(name)
+        if found is not None and found.package != "snn5bench":
+            modules.setdefault((found.package, found.version), set()).add(found.target.partition(":")[0])
+    versions = dict(record.environment.versions)
+    for (package, version), targets in modules.items():
+        tops = {target.partition(".")[0] for target in targets}
+        code = {
+            name: hashed for name, hashed in keys.code_of(*sorted(targets)).items() if name.partition(".")[0] in tops
+        }
+        versions[package] = f"{version}, code {digest(code)[:16]}"
+    record.environment = record.environment.model_copy(update={"versions": versions})
+
+
+def _settled(one: PlannedCell, planner: Planner, store: Store, tracker: Tracker, limits: Limits) -> Step:
+    """What happens to a cell, after what another suite has run of it was taken over."""
+    while True:
+        step = planner.step(one)
+        if step.lent is None or step.key is None:
+            return step
+        borrowed = planner.neighbours.borrow(step.lent, step.key, step.cell)
+        if borrowed is not None:
+            record, arrays = borrowed
+            record.ran_because = step.because
+            _keep(record, arrays, store, limits.write_minutes * 60)
+            tracker.log(step.cell, record)
+            return step
 
 
 def _set_aside(one: PlannedCell, status: Status, reason: str, key: str | None, store: Store) -> None:
@@ -209,13 +246,13 @@ def _note_interrupted(steps: Sequence[Step], store: Store) -> None:
             )
 
 
-def _keep(outcome: Outcome, store: Store, patience_s: float) -> None:
+def _keep(record: Record, arrays: Mapping[str, np.ndarray], store: Store, patience_s: float) -> None:
     """Write a record; while the disk is full or the share is gone, hold it and try again, for `patience_s`."""
     until = time.monotonic() + patience_s
     said = False
     while True:
         try:
-            store.write(outcome.record, outcome.arrays)
+            store.write(record, arrays)
         except BenchError as error:
             cause = error.__cause__
             if not isinstance(cause, OSError) or cause.errno not in _PASSING or time.monotonic() > until:

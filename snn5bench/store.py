@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISREG
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -187,6 +188,20 @@ def stem_of(record: Record) -> str:
 def identity_of(record: Record) -> tuple[str, str, str, int]:
     """What two records of the same cell share."""
     return (record.variant, record.dataset, record.twin, record.seed)
+
+
+def config_of(record: Record) -> dict[str, Any]:
+    """What a record says of its cell's config (`Cell.config`), apart from what only its key holds."""
+    return {
+        "method": record.method,
+        "method_params": record.method_params,
+        "dataset": record.dataset_name,
+        "dataset_params": record.dataset_params,
+        "twin": record.twin,
+        "seed": record.seed,
+        "epochs": record.budget.get("epochs"),
+        "batch_size": record.budget.get("batch_size"),
+    }
 
 
 def read_record(path: Path) -> Record:

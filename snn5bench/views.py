@@ -69,7 +69,8 @@ def print_plan(steps: Sequence[Step], jobs: int, console: Console, as_json: bool
 
 def print_summary(suite: str, summary: Summary, console: Console) -> None:
     """One line for a finished run, and one for each failure."""
-    words = [f"{summary.cached} cached"] + [f"{n} {status.value}" for status, n in summary.ended.items()]
+    lent = f" ({summary.lent} run before by other suites)" if summary.lent else ""
+    words = [f"{summary.cached} cached{lent}"] + [f"{n} {status.value}" for status, n in summary.ended.items()]
     console.print(f"{suite}: {', '.join(words)}", highlight=False)
     for failure in summary.failures:
         console.print(f"  failed: {failure}", highlight=False, markup=False)

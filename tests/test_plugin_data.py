@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -13,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from snn5bench import closure, keys, registry, reproduce, shelf, views
+from snn5bench import run as driver
 from snn5bench.errors import BenchError
 from snn5bench.expand import read
 from snn5bench.making import prepare_data
@@ -277,6 +279,16 @@ def test_names_that_a_package_does_not_have_are_mistakes(outland, tmp_path):
     path.write_text(SUITE.replace("outland/beeps", "outland/beep"))
     with pytest.raises(BenchError, match="did you mean 'outland/beeps'"):
         read(path)
+
+
+def test_every_plugin_that_had_a_part_is_named_with_its_version_and_code(ran, monkeypatch):
+    (record,) = [record for record in ran[2].records() if record.status is Status.DONE]
+    assert re.fullmatch(r"0\.3, code [0-9a-f]{16}", record.environment.versions["outland"])
+    assert {"outland.method", "outland.data"} <= record.key_parts["code"].keys()
+    again = record.model_copy(deep=True)
+    monkeypatch.setattr(keys, "code_of", lambda *modules: {"outland.energy": "other", "snn5bench.train": "x"})
+    driver._name_plugins(again)
+    assert again.environment.versions["outland"] != record.environment.versions["outland"]
 
 
 def test_energy_models_of_a_plugin_count_or_are_na_with_a_reason(ran):

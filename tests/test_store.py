@@ -15,7 +15,6 @@ import pytest
 from snn5bench import making
 from snn5bench import run as driver
 from snn5bench.errors import BenchError
-from snn5bench.execute import Outcome
 from snn5bench.record import Record, Status
 from snn5bench.store import Store
 
@@ -154,7 +153,7 @@ def test_a_record_that_cannot_be_written_is_held_until_it_can(tmp_path, monkeypa
     monkeypatch.setattr(driver, "RETRY_S", 0.01)
     store = Failing(tmp_path / "results", "s")
     store.errors = [errno.ENOSPC, errno.EIO, errno.ESTALE]
-    driver._keep(Outcome(record(), ARRAYS), store, patience_s=600)
+    driver._keep(record(), ARRAYS, store, patience_s=600)
     assert len(store.records()) == 1
     assert caplog.text.count("trying again for 10 minutes") == 1
 
@@ -164,7 +163,7 @@ def test_what_will_not_pass_is_said_at_once(tmp_path, error, patience_s):
     store = Failing(tmp_path / "results", "s")
     store.errors = [error] * 1000
     with pytest.raises(BenchError, match="could not be written"):
-        driver._keep(Outcome(record(), ARRAYS), store, patience_s)
+        driver._keep(record(), ARRAYS, store, patience_s)
     assert len(store.errors) >= 998
 
 
