@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from snn5bench import baseline
+from snn5bench import baseline, registry
 from snn5bench.errors import BenchError
 from snn5bench.expand import read
 from snn5bench.progress import Display
 from snn5bench.record import Record
 from snn5bench.run import run
-from snn5bench.store import Store, read_record
+from snn5bench.store import Store, identity_of, read_record
 from snn5bench.submission import collect, layout, verify
+from snn5bench.submission.text import pull_request
 from snn5bench.tracking import NoTracker
 
 ROOT = Path(__file__).parents[1]
@@ -64,7 +66,18 @@ def edit(folder: Path, change, which: int = 0) -> Record:
     np.savez_compressed(store.path(edited).with_suffix(".npz"), **arrays)
     records = store.records()
     (folder / layout.ENVIRONMENT).write_text(layout.environment_text(records))
+    rewrite_text(folder)
     return edited
+
+
+def rewrite_text(folder: Path) -> None:
+    """The text that `submit` would write of these records, if it can make one of them."""
+    store = layout.store_of(folder)
+    _, planned = read(next(folder.glob("*.yaml")))
+    found = {identity_of(record): record for record in store.records()}
+    records = [found[one.cell.identity] for one in planned if one.cell.identity in found]
+    with suppress(BenchError, IndexError, ValueError):
+        (folder / layout.TEXT).write_text(pull_request(f"{records[0].variant}@{records[0].dataset}", records, store))
 
 
 def told(folder: Path, root: Path | None = None) -> str:
@@ -165,6 +178,76 @@ def test_energy_of_a_plugin_that_is_not_here_leaves_it_open(submitted):
 def test_an_energy_model_left_out_is_found(submitted):
     edit(submitted, lambda record, arrays: record["energy_nj"].pop("lemaire"))
     assert "energy_nj is not what its counts give by lemaire" in told(submitted)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("synops_per_sample", 1.0, "synops_per_sample is 1.0, its layers give"),
+        ("macs_per_sample", 1.0, "macs_per_sample is 1.0, its layers give"),
+        ("acs_per_sample", None, "acs_per_sample is None, its layers give"),
+        ("weight_sparsity", 0.9, "weight_sparsity is 0.9, its layers give"),
+        ("spike_rate", 0.01, "spike_rate is 0.01, those of its layers are"),
+        ("test_accuracy_peeked", 0.9, "test_accuracy_peeked is 0.9, its curve gives None"),
+        ("fidelity", {"kind": "inspired", "note": "an idea"}, "fidelity is kind='inspired'"),
+        ("T", 3, "T is 3, it is 16 here"),
+        ("temporal", False, "temporal is False, it is True here"),
+        ("n_train", 3000, "n_train is 3000, it is"),
+        ("selection_rule", "best test epoch", "selection_rule is best test epoch, it is best validation epoch here"),
+        ("split_rule", "by luck", "split_rule is by luck"),
+        ("budget", {"epochs": 1, "batch_size": 64}, "epochs is 1, the suite says 2"),
+        ("budget", {}, "epochs is None, the suite says 2"),
+        ("seed", 5, "the suite has no such cell"),
+    ],
+)
+def test_what_a_record_says_beside_its_accuracy_is_checked(submitted, name, value, says):
+    edit(submitted, lambda record, arrays: record.update({name: value}))
+    assert says in told(submitted)
+
+
+def test_a_config_that_its_key_was_not_made_of_is_found(submitted):
+    """The suite, too, says what the record says: only the key gives it away."""
+    suite = submitted / "mine.yaml"
+    suite.write_text(suite.read_text().replace("epochs: 2", "epochs: 5"))
+    for which in range(4):
+        edit(submitted, lambda record, arrays: record["budget"].update(epochs=5), which)
+    assert "epochs is 5, its key was made of 2" in told(submitted)
+
+
+def test_the_text_is_what_the_records_say(submitted):
+    text = submitted / "PULL_REQUEST.md"
+    text.write_text(text.read_text().replace("50.0 %", "99.0 %"))
+    assert "PULL_REQUEST.md: it is not what the records say" in told(submitted)
+
+
+def test_the_folder_is_called_after_its_row(submitted):
+    other = submitted.rename(submitted.with_name("lif--pulse-order"))
+    assert "the folder is not its row's\n    -> it is called acme-tiny--pulse-order" in told(other)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "odd"),
+    [
+        ("epochs: 2", "epochs: 1", "budget"),
+        ("seeds: [0, 1]", "seeds: [0, 1, 2]", "seeds"),
+        ("train: 30", "train: 20", "datasets"),
+        ("shuffled: null", "sdbp: null", "twins"),
+        ("acme/tiny, acme/crashes", "{name: acme/tiny, params: {scale: 2.0}}", "method acme/tiny"),
+        ("acme/crashes", "lif", ""),
+        ("seeds: [0, 1]", "seeds: many", "seeds"),
+        ("seeds", "description: of ours\nseeds", ""),
+    ],
+)
+def test_a_row_of_a_suite_that_is_here_is_run_as_it_is_here(submitted, ours, theirs, odd):
+    """Another method may come to it; its protocol may not change, nor what a method of it is."""
+    here = submitted.parents[2] / "suites" / "mine.yaml"
+    here.parent.mkdir()
+    here.write_text(SUITE.replace(ours, theirs))
+    found = told(submitted)
+    if "many" in theirs:
+        assert "mine.yaml:1 seeds" in found, "ours is broken"
+    else:
+        assert found == "" if not odd else f"its {odd} is not that of the suite 'mine' here" in found
 
 
 def test_predictions_of_other_samples_are_found(submitted):
@@ -273,14 +356,49 @@ def test_earlier_numbers_stand(ran, submitted, tmp_path):
 
 
 def test_a_plugin_that_is_not_here_leaves_it_open(submitted, tiny_plugin):
-    from snn5bench import registry
-
     for info in tiny_plugin.parent.glob("acme-*.dist-info"):
         shutil.rmtree(info)
     registry.entries.cache_clear()
     registry.absence.cache_clear()
     report = verify(submitted, submitted.parents[2])
+    assert report.problems == []
     assert report.open[0].endswith("package acme is not installed")
+
+
+def all_right(record, arrays):
+    arrays["prediction"] = arrays["label"].copy()
+
+
+IN_THE_DARK = {
+    "accuracy": (
+        lambda record, arrays: record.update(test_accuracy=0.99),
+        "test accuracy is 0.99, its predictions give",
+    ),
+    "predictions": (all_right, "its predictions give 1.0"),
+    "key": (lambda record, arrays: record.update(key="f" * 32), f"its key is {'f' * 32}, its parts give"),
+    "parameters": (lambda record, arrays: record["method_params"].update(scale=3.0), "its key was made of"),
+    "counts": (lambda record, arrays: record.update(synops_per_sample=1.0), "its layers give"),
+    "energy": (lambda record, arrays: record["energy_nj"].update(lemaire=0.1), "energy_nj is not what its counts give"),
+}
+
+
+@pytest.mark.parametrize("gone", ["plugin", "data"])
+@pytest.mark.parametrize("forged", IN_THE_DARK)
+def test_what_is_forged_is_refused_though_its_plugin_or_its_data_are_not_here(
+    submitted, tiny_plugin, monkeypatch, gone, forged
+):
+    change, words = IN_THE_DARK[forged]
+    edit(submitted, change)
+    if gone == "plugin":
+        for info in tiny_plugin.parent.glob("acme-*.dist-info"):
+            shutil.rmtree(info)
+        registry.entries.cache_clear()
+        registry.absence.cache_clear()
+    else:
+        monkeypatch.setattr("snn5bench.submission.verification._data", lambda cell: (None, "its data are not here"))
+    report = verify(submitted, submitted.parents[2])
+    assert words in "\n".join(map(str, report.problems))
+    assert len(report.open) == 4
 
 
 def test_only_whole_rows_of_todays_code_are_collected(ran, tmp_path):

@@ -3,6 +3,7 @@ the base. The commands are read from the workflow."""
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import shutil
@@ -81,7 +82,9 @@ def test_the_workflow_asks_for_no_more_than_it_needs():
         "python .ci/check_submission.py --base HEAD --head FETCH_HEAD",
     ]
     assert WORKFLOW["permissions"] == {"contents": "read"}
-    assert WORKFLOW["on"]["pull_request"]["paths"] == ["submissions/**"]
+    assert list(WORKFLOW["on"]) == ["pull_request_target"], "the base's workflow runs, which no pull request can edit"
+    assert WORKFLOW["on"]["pull_request_target"]["paths"] == ["submissions/**"]
+    assert "secrets" not in json.dumps(WORKFLOW)
     assert STEPS[0]["with"]["ref"] == "${{ github.base_ref }}", "the stranger's code is never checked out"
 
 
@@ -141,6 +144,17 @@ FORGED: dict[str, tuple[Change, str]] = {
     "the check touched": (
         lambda fork: (fork / ".ci" / "check_submission.py").write_text(""),
         ".ci/check_submission.py: a submission touches nothing",
+    ),
+    "the workflow touched": (
+        lambda fork: (
+            (fork / ".github" / "workflows").mkdir(parents=True)
+            or (fork / ".github" / "workflows" / "submission.yml").write_text("")
+        ),
+        ".github/workflows/submission.yml: a submission touches nothing",
+    ),
+    "the text for people": (
+        lambda fork: (fork / HONEST / layout.TEXT).write_text("100 %, trust me"),
+        "PULL_REQUEST.md: it is not what the records say",
     ),
     "an earlier number changed": (
         lambda fork: edit(fork / EARLIER, lambda record, arrays: record.update(test_accuracy=0.1)),

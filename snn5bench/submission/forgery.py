@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from pydantic import ValidationError
 
 from snn5bench import keys, registry
 from snn5bench.cell import Cell, KeyParts, differences
 from snn5bench.data.packed import Packed
-from snn5bench.data.splits import TEST
+from snn5bench.data.splits import TEST, TRAIN, VAL
+from snn5bench.execute import SELECTION_RULE, blank
 from snn5bench.measure.estimate import fill
 from snn5bench.record import Record, Status
+from snn5bench.store import config_of
 
 Fault = tuple[str, str]
 """What is wrong, and what to do."""
@@ -20,13 +21,15 @@ Fault = tuple[str, str]
 _AGAIN = "run the suite with the code of this repository, and submit what it writes"
 
 
-def faults(cell: Cell, record: Record, arrays: Mapping[str, np.ndarray], packed: Packed) -> Iterator[Fault]:
-    """Every disagreement of a record with its suite, its key, its predictions and the dataset here."""
+def faults(cell: Cell, record: Record, arrays: Mapping[str, np.ndarray], packed: Packed | None) -> Iterator[Fault]:
+    """Every disagreement of a record with its suite, its own key, its predictions and itself. `packed` is its dataset;
+    None where that is not here."""
     yield from _identity(cell, record)
-    yield from _key(cell, record, packed)
+    yield from _own_key(record, packed)
     if record.status is Status.DONE:
         yield from _accuracy(record, arrays, packed)
-        yield from _choice(record, cell)
+        yield from _choice(record)
+        yield from _counts(record)
         yield from _derived(record)
     elif record.status is not Status.INCOMPATIBLE or cell.twin == "none":
         yield f"its status is '{record.status}'", "run it to its end"
@@ -34,59 +37,88 @@ def faults(cell: Cell, record: Record, arrays: Mapping[str, np.ndarray], packed:
         yield "a cell that did not run has numbers", _AGAIN
 
 
+def strange_to(cell: Cell, record: Record, packed: Packed) -> Iterator[Fault]:
+    """Every disagreement of a record with the code, versions and data that are here."""
+    for name, value in config_of(record).items():
+        if cell.config()[name] != value:
+            yield f"{name} is {value!r:.80}, the suite says {cell.config()[name]!r:.80}", _AGAIN
+    here = keys.parts_of(cell, packed.meta.fingerprint, packed.meta.transform)
+    for change in differences(record.key_parts, here.model_dump(mode="json")):
+        yield f"it was made by something else than what is here: {change:.200}", _AGAIN
+    told = blank(cell, record.status)
+    said = {name: (getattr(record, name), getattr(told, name)) for name in _DESCRIBED}
+    if record.status is Status.DONE:
+        for name, split in (("n_train", TRAIN), ("n_val", VAL)):
+            said[name] = getattr(record, name), len(packed.indices(split))
+        said["split_rule"] = record.split_rule, packed.meta.split_rule
+        said["selection_rule"] = record.selection_rule, SELECTION_RULE
+    for name, (value, wanted) in said.items():
+        if value != wanted:
+            yield f"{name} is {value!s:.120}, it is {wanted!s:.120} here", _AGAIN
+
+
+_DESCRIBED = ("fidelity", "temporal", "T", "n_classes")
+"""What a record says of its method and its data, apart from what it was configured with."""
+
+
 def _identity(cell: Cell, record: Record) -> Iterator[Fault]:
-    said = {
-        "method": record.method,
-        "method_params": record.method_params,
-        "dataset": record.dataset_name,
-        "dataset_params": record.dataset_params,
-        "twin": record.twin,
-        "seed": record.seed,
-        **record.budget,
-    }
+    """Where a plugin is not here, the suite's parameters lack its defaults: those that are stated must be the record's."""
     stated = cell.config()
-    for name, value in said.items():
-        if stated.get(name) != value:
-            yield f"{name} is {value!r:.80}, the suite says {stated.get(name)!r:.80}", _AGAIN
+    for name, value in config_of(record).items():
+        wanted = stated[name]
+        if isinstance(wanted, dict) and isinstance(value, dict):
+            value = {part: value.get(part) for part in wanted}
+        if value != wanted:
+            yield f"{name} is {value!r:.80}, the suite says {wanted!r:.80}", _AGAIN
     if record.suite != cell.suite:
         yield f"it is a record of the suite '{record.suite:.60}'", _AGAIN
 
 
-def _key(cell: Cell, record: Record, packed: Packed) -> Iterator[Fault]:
+def _own_key(record: Record, packed: Packed | None) -> Iterator[Fault]:
     try:
         parts = KeyParts.model_validate(record.key_parts)
-    except ValidationError:
+        key = parts.key()
+    except ValueError:
         yield "what its key was made of is not whole", _AGAIN
         return
-    if parts.key() != record.key:
-        yield f"its key is {record.key:.40}, its parts give {parts.key()}", "do not edit records"
-    here = keys.parts_of(cell, packed.meta.fingerprint, packed.meta.transform)
-    for change in differences(record.key_parts, here.model_dump(mode="json")):
-        yield f"it was made by something else than what is here: {change:.200}", _AGAIN
-    if record.dataset_fingerprint != packed.meta.fingerprint or record.transform != packed.meta.transform:
+    if key != record.key:
+        yield f"its key is {record.key:.40}, its parts give {key}", "do not edit records"
+    said = {**config_of(record), "fingerprint": record.dataset_fingerprint, "transform": record.transform}
+    made_of = {**parts.config, "fingerprint": parts.data, "transform": parts.transform}
+    for name, value in said.items():
+        if made_of.get(name) != value:
+            yield f"{name} is {value!r:.80}, its key was made of {made_of.get(name)!r:.80}", "do not edit records"
+    data = None if packed is None else (packed.meta.fingerprint, packed.meta.transform)
+    if data is not None and data != (record.dataset_fingerprint, record.transform):
         yield "its data are not those of the dataset here", _AGAIN
 
 
-def _accuracy(record: Record, arrays: Mapping[str, np.ndarray], packed: Packed) -> Iterator[Fault]:
-    index = packed.indices(TEST)
+def _accuracy(record: Record, arrays: Mapping[str, np.ndarray], packed: Packed | None) -> Iterator[Fault]:
+    n = record.n_test if packed is None else packed.n_test
     for name in ("index", "label", "prediction"):
-        if name not in arrays or arrays[name].shape != index.shape or arrays[name].dtype.kind not in "iu":
-            yield f"`{name}` is not one whole number for each of the {len(index)} test samples", _AGAIN
+        if name not in arrays or arrays[name].shape != (n,) or arrays[name].dtype.kind not in "iu" or not n:
+            yield f"`{name}` is not one whole number for each of the {n} test samples", _AGAIN
             return
-    if not np.array_equal(arrays["index"], index):
-        yield "the predictions are of other samples than the dataset's test split", _AGAIN
-    if not np.array_equal(arrays["label"], packed.label[index]):
-        wrong = int((arrays["label"] != packed.label[index]).sum())
-        yield f"{wrong} labels are not the dataset's own", _AGAIN
-    computed = float((arrays["prediction"] == packed.label[index]).mean())
+    label = arrays["label"]
+    if packed is not None:
+        index = packed.indices(TEST)
+        label = packed.label[index]
+        if not np.array_equal(arrays["index"], index):
+            yield "the predictions are of other samples than the dataset's test split", _AGAIN
+        if wrong := int((arrays["label"] != label).sum()):
+            yield f"{wrong} labels are not the dataset's own", _AGAIN
+    computed = float((arrays["prediction"] == label).mean())
     if record.test_accuracy != computed:
         yield f"test accuracy is {record.test_accuracy}, its predictions give {computed}", "do not edit records"
-    if record.n_test != len(index):
-        yield f"n_test is {record.n_test}, the dataset has {len(index)}", _AGAIN
+    if record.n_test != n:
+        yield f"n_test is {record.n_test}, the dataset has {n}", _AGAIN
 
 
-def _choice(record: Record, cell: Cell) -> Iterator[Fault]:
-    """The epoch that validation chose, by the curve that the record shows."""
+def _choice(record: Record) -> Iterator[Fault]:
+    """The epoch that validation chose, and what peeking would have shown, by the curve that the record shows."""
+    peeked = max((epoch.test_accuracy for epoch in record.curve if epoch.test_accuracy is not None), default=None)
+    if record.test_accuracy_peeked != peeked:
+        yield f"test_accuracy_peeked is {record.test_accuracy_peeked}, its curve gives {peeked}", "do not edit records"
     best = max((epoch.val_accuracy for epoch in record.curve), default=None)
     chosen = next((epoch.epoch for epoch in record.curve if epoch.val_accuracy == best), None)
     if (record.val_accuracy, record.selected_epoch) != (best, chosen):
@@ -95,6 +127,29 @@ def _choice(record: Record, cell: Cell) -> Iterator[Fault]:
             f"{best} at epoch {chosen}",
             "do not edit records",
         )
+
+
+def _counts(record: Record) -> Iterator[Fault]:
+    """What a network costs, from the counts of its layers."""
+    layers = record.layers
+    macs, acs = sum(layer.macs for layer in layers), sum(layer.acs for layer in layers)
+    more = {name: sum(layer.detail.get(f"matmul_{name}", 0.0) for layer in layers) for name in ("macs", "acs")}
+    given = {
+        "macs_per_sample": macs + more["macs"],
+        "acs_per_sample": acs + more["acs"],
+        "synops_per_sample": macs + acs,
+    }
+    computed = {name: None if name in record.missing else value for name, value in given.items()}
+    weights, zeros = (sum(layer.detail.get(name, 0.0) for layer in layers) for name in ("weights", "zero_weights"))
+    computed["weight_sparsity"] = zeros / weights if weights else None
+    if record.spike_rate is not None and record.activation_sparsity is not None:
+        computed["activation_sparsity"] = 1.0 - record.spike_rate
+    for name, value in computed.items():
+        if getattr(record, name) != value:
+            yield f"{name} is {getattr(record, name)}, its layers give {value}", "do not edit records"
+    rates = [layer.spike_rate for layer in layers if layer.spike_rate is not None]
+    if record.spike_rate is not None and not (rates and min(rates) - 1e-9 <= record.spike_rate <= max(rates) + 1e-9):
+        yield f"spike_rate is {record.spike_rate}, those of its layers are {rates!s:.80}", "do not edit records"
 
 
 def unchecked(record: Record) -> list[str]:

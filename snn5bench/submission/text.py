@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from snn5bench import stats
 from snn5bench.record import Record, Status
 from snn5bench.report.markdown import escape
 from snn5bench.store import Store
+from snn5bench.submission import layout
 
 _TWINS = {
     "none": "the method",
@@ -22,6 +24,7 @@ _TWINS = {
 def pull_request(row: str, records: Sequence[Record], store: Store) -> str:
     """Markdown; what a record says is escaped."""
     first = records[0]
+    place = layout.folder_of(Path(), first.suite, first.variant, first.dataset)
     lines = [f"# {escape(row)} in {escape(first.suite)}", ""]
     lines += [
         f"`{escape(first.method_version)}`, T = {first.T}, {first.params or 'n/a'} parameters, budget {first.budget}.",
@@ -41,8 +44,8 @@ def pull_request(row: str, records: Sequence[Record], store: Store) -> str:
     if any(r.git_dirty for r in records):
         lines += ["**The code had uncommitted edits when this ran.** The keys cover it all the same.", ""]
     lines += [
-        f"Checked by `python .ci/check_submission.py --folder {'/'.join(store.folder.parts[-3:])}`: every number that needs "
-        "no training is computed again, and one of the runs is made again.",
+        f"Checked by `python .ci/check_submission.py --folder {place.as_posix()}`: every number that needs no training is "
+        "computed again, and one of the runs is made again.",
         "",
     ]
     return "\n".join(lines)

@@ -7,10 +7,12 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from snn5bench import environment, registry
 from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
+from snn5bench.data.packed import Packed
 from snn5bench.errors import BenchError, Problem
 from snn5bench.execute import Outcome
 from snn5bench.expand import PlannedCell, read
@@ -22,7 +24,9 @@ from snn5bench.runners import processes
 from snn5bench.store import Store, identity_of
 from snn5bench.submission import layout
 from snn5bench.submission.earlier import contradictions
-from snn5bench.submission.forgery import faults, unchecked
+from snn5bench.submission.forgery import faults, strange_to, unchecked
+from snn5bench.submission.text import pull_request
+from snn5bench.suite import Suite
 
 MOST_NUMBER = 100_000
 """Samples, steps or whatever else a parameter counts: a stranger's suite must not keep the checker busy for ever."""
@@ -59,16 +63,29 @@ def verify(folder: Path, root: Path = Path(), salt: str = "", rerun: bool = True
         report.problems.append(
             Problem(f"the suite is called '{suite.name}'", str(folder), "the folder must be its name")
         )
+    report.problems += _other_than_here(suite, folder, root)
     pairs = list(_pair(planned, records, folder, report))
     for one, record in pairs:
         _check_cell(one, record, store, report)
-    text = (folder / layout.ENVIRONMENT).read_text(encoding="utf-8", errors="replace")
-    if text != layout.environment_text([record for _, record in pairs]):
-        report.problems.append(Problem("it is not what the records say", str(folder / layout.ENVIRONMENT)))
     report.problems += contradictions(root, folder, suite.name, pairs, store)
+    if not report.problems:
+        report.problems += _words(folder, [record for _, record in pairs], store)
     if rerun and not report.problems and not report.open:
         _run_one_again(pairs, folder, store, salt, report)
     return report
+
+
+def _words(folder: Path, records: Sequence[Record], store: Store) -> Iterator[Problem]:
+    """What a person reads of a submission must be what its records say."""
+    row = f"{records[0].variant}@{records[0].dataset}"
+    wanted = {
+        layout.ENVIRONMENT: layout.environment_text(records),
+        layout.TEXT: pull_request(row, records, store),
+    }
+    for name, text in wanted.items():
+        if (folder / name).read_text(encoding="utf-8", errors="replace") != text:
+            do = "write it with `snn5bench submit`; words of your own belong into the pull request itself"
+            yield Problem("it is not what the records say", str(folder / name), do)
 
 
 Pair = tuple[PlannedCell, Record]
@@ -80,6 +97,8 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
     if len(rows) != 1:
         report.problems.append(Problem(f"records of {len(rows)} rows", str(folder), "a submission holds one row"))
         return
+    if folder.name != (name := layout.folder_of(folder, "", *rows[0]).name):
+        report.problems.append(Problem("the folder is not its row's", str(folder), f"it is called {name}"))
     wanted = {p.cell.identity: p for p in planned if (p.cell.variant, p.cell.dataset_variant) == rows[0]}
     found = {identity_of(record): record for record in records}
     store = layout.store_of(folder)
@@ -99,32 +118,64 @@ def _pair(planned: Sequence[PlannedCell], records: Sequence[Record], folder: Pat
 
 
 def _check_cell(one: PlannedCell, record: Record, store: Store, report: Report) -> None:
+    """What must be true of a record wherever it is read; and, where its method and data are here, what is true of them."""
     if not store.path(record).is_file():  # `_pair` has said so
         return
     where = str(store.path(record))
-    if one.absent:
-        report.open.append(f"{one.cell.label}: {one.absent}")
-        return
     try:
-        dataset = make_dataset(one.cell)
-        with registry.blaming("datasets", one.cell.dataset, "does not say whether it is here"):
-            verdict = dataset.available()
-    except registry.BrokenPlugin as broken:
-        report.open.append(f"{one.cell.label}: {broken.problems[0].what}")
-        return
-    if not verdict:
-        report.open.append(f"{one.cell.label}: its data are not here: {verdict.reason}")
-        return
-    if (number := largest(one.cell.dataset_params)) > MOST_NUMBER:
-        report.open.append(f"{one.cell.label}: a parameter of its data is {number}, more than is made for a check")
-        return
-    try:
-        packed, arrays = prepare(dataset), store.arrays(record)
+        packed, no_data = _data(one.cell)
+        arrays = store.arrays(record)
     except BenchError as error:
         report.problems += error.problems
         return
-    report.problems += [Problem(what, where, do) for what, do in faults(one.cell, record, arrays, packed)]
-    report.open += [f"{one.cell.label}: {words}" for words in unchecked(record)]
+    found = list(faults(one.cell, record, arrays, packed))
+    missing = list(dict.fromkeys(filter(None, (one.absent, no_data))))
+    if packed is not None and not missing:
+        found += [fault for fault in strange_to(one.cell, record, packed) if fault not in found]
+    report.problems += [Problem(what, where, do) for what, do in found]
+    report.open += [f"{one.cell.label}: {words}" for words in (*missing, *unchecked(record))]
+
+
+def _data(cell: Cell) -> tuple[Packed | None, str]:
+    """The data of a cell, or why they are not here."""
+    if absent := registry.absence("datasets", cell.dataset):
+        return None, absent
+    try:
+        dataset = make_dataset(cell)
+        with registry.blaming("datasets", cell.dataset, "does not say whether it is here"):
+            verdict = dataset.available()
+    except registry.BrokenPlugin as broken:
+        return None, broken.problems[0].what
+    if not verdict:
+        return None, f"its data are not here: {verdict.reason}"
+    if (number := largest(cell.dataset_params)) > MOST_NUMBER:
+        return None, f"a parameter of its data is {number}, more than is made for a check"
+    return prepare(dataset), ""
+
+
+def _other_than_here(suite: Suite, folder: Path, root: Path) -> Iterator[Problem]:
+    """Where the repository has a suite of this name, a row of it is one under its protocol."""
+    path = root / "suites" / f"{suite.name}.yaml"
+    if not path.is_file():
+        return
+    try:
+        here, _ = read(path)
+    except BenchError as error:
+        yield from error.problems
+        return
+    odd = [name for name, value in _protocol(suite).items() if value != _protocol(here)[name]]
+    known = {block.label or block.name for block in here.methods}
+    changed = [block for block in suite.methods if block not in here.methods]
+    odd += [f"method {name}" for block in changed if (name := block.label or block.name) in known]
+    for name in odd:
+        what = f"its {name:.60} is not that of the suite '{suite.name}' here"
+        yield Problem(what, str(folder), "run the suite as it is here, or give yours another name")
+
+
+def _protocol(suite: Suite) -> dict[str, Any]:
+    """What all rows of a suite share. A twin that is not mentioned is another one than one that is refused."""
+    shared = {name: getattr(suite, name) for name in ("seeds", "budget", "datasets", "record_peeking")}
+    return shared | {"twins": suite.twins.model_dump(exclude_unset=True)}
 
 
 def _run_one_again(pairs: Sequence[Pair], folder: Path, store: Store, salt: str, report: Report) -> None:
