@@ -90,7 +90,7 @@ def front_page(suites: Path, results: Path, console: Console) -> None:
         if not (folder / "leaderboard.json").is_file():
             continue
         try:
-            table = stored.read((folder / "leaderboard.json").read_text(encoding="utf-8"))
+            table = stored.load(folder / "leaderboard.json")
         except ValueError:
             unread.append(path.stem)
             continue

@@ -58,14 +58,16 @@ def reproduce_row(
     if absent := members[0].absent:
         raise BenchError(f"it cannot be run again here: {absent}", row, "install the package, or mend it")
     cells = [p.cell for p in members]
-    stored = {cell: record for cell in cells if (record := store.last_of(cell)) and record.status is Status.DONE}
+    last = {cell: store.last_of(cell) for cell in cells}
+    stored = {cell: record for cell, record in last.items() if record and record.status is Status.DONE}
+    left = [_left_out(cell, record) for cell, record in last.items() if cell not in stored]
     if not stored:
         raise BenchError(f"'{row}' has no finished record to compare with", str(store.cells), "run the suite first")
     again = _run(list(stored), jobs, Display(console), quiet=as_json)
     found = [compare(cell, record, store.arrays(record), again[cell]) for cell, record in stored.items()]
     verdict = judge(list(stored), stored, store, again, found)
     causes = _causes(list(stored.items()), Planner(store, list(stored.values())))
-    _show(row, verdict, found, causes, console, as_json)
+    _show(row, verdict, found, causes, left, console, as_json)
     return ExitCode.REGRESSION if verdict is Verdict.DIFFERS else ExitCode.OK
 
 
@@ -134,18 +136,31 @@ def _causes(stored: Sequence[tuple[Cell, Record]], planner: Planner) -> list[str
     return list(causes)
 
 
+def _left_out(cell: Cell, record: Record | None) -> str:
+    """Why a cell of the row has no numbers that could come back."""
+    return f"{cell.label}: " + (f"{record.status.value}: {record.reason}" if record else "no record")
+
+
 def _show(
-    row: str, verdict: Verdict, found: Sequence[CellVerdict], causes: list[str], console: Console, as_json: bool
+    row: str,
+    verdict: Verdict,
+    found: Sequence[CellVerdict],
+    causes: list[str],
+    left: list[str],
+    console: Console,
+    as_json: bool,
 ) -> None:
     if as_json:
         document: dict[str, Any] = {"row": row, "verdict": verdict.value, "cells": [one._asdict() for one in found]}
-        emit(document | {"environment_diff": causes})
+        emit(document | {"not_run_again": left, "environment_diff": causes})
         return
     for one in found:
         what = "bit-equal" if one.equal else f"differs in {', '.join(one.fields)}"
         console.print(
             f"{one.cell}: {_number(one.stored)} then, {_number(one.again)} now: {what}", highlight=False, markup=False
         )
+    for words in left:
+        console.print(f"not run again: {words}", highlight=False, markup=False)
     for cause in causes or ["environment: nothing that is recorded differs"]:
         console.print(f"  {cause}", highlight=False, markup=False)
     console.print(f"{row}: {verdict.value}", highlight=False, markup=False)

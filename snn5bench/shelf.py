@@ -25,6 +25,8 @@ from snn5bench.errors import BenchError, ExitCode, Problem
 from snn5bench.plain import unusable
 from snn5bench.views import emit
 
+MAX_PROBES_BYTES = 16 << 20
+
 
 def look_in(folder: Path | None) -> None:
     """Have brought data looked for under `folder` first, before the folders of `SNN5BENCH_DATA`."""
@@ -142,8 +144,10 @@ def path(name: str, settings: Sequence[str], console: Console, as_json: bool) ->
 
 
 def read_probes(path: Path) -> list[Probe]:
-    """The probes that `data probes` wrote; none where there is no such file, or one of another version."""
+    """The probes that `data probes` wrote; none where there is no such file, or one of another version or too large."""
     try:
+        if path.stat().st_size > MAX_PROBES_BYTES:
+            return []
         return [Probe.model_validate(found) for found in json.loads(path.read_text(encoding="utf-8")).values()]
     except (OSError, ValueError, AttributeError):
         return []

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from snn5bench import shelf
 from snn5bench.publish import front_page
 from snn5bench.report import columns, csv, figures, html, index, latex, markdown, stored, terminal
 from snn5bench.report.across import sections
@@ -188,6 +189,13 @@ def test_the_front_page_needs_no_record_and_keeps_the_suites_of_others(full: Ben
         page = (results / "index.html").read_text(encoding="utf-8")
         assert ("61.0 % [57.0, 65.0]" in page) is shown
     assert "snn5bench report old" in page and "never" not in page and "90.5" in page
+    for name, limit in (("leaderboard.json", stored.MAX_BYTES), ("probes.json", shelf.MAX_PROBES_BYTES)):
+        with (results / "made-up" / name).open("r+b") as file:
+            file.truncate(limit + 1)
+        front_page(suites, results, Console(quiet=True))
+        page = (results / "index.html").read_text(encoding="utf-8")
+        assert ("snn5bench report made-up" in page) is (name == "leaderboard.json"), "too large to be read"
+        write(full.table(), results / "made-up")
 
 
 def test_index_gathers_each_method_and_each_dataset_over_suites() -> None:
