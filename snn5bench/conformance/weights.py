@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,9 +15,11 @@ from snn5bench.train import feed
 
 
 def state_dict(subject: Subject) -> str:
-    """A network built anew, with the trained one's `state_dict` loaded, gives the same logits. Where `fit` returns other
-    modules than `build` does, the network that another seed's training returns stands in for the one built anew."""
+    """A network built anew, with the trained one's `state_dict` loaded from a file (`weights_only`), gives the same logits.
+    Where `fit` returns other modules than `build` does, the network that another seed's training returns stands in for the
+    one built anew."""
     trained, x, note = subject.exact, subject.spikes(), ""
+    state = _through_a_file(trained)
     torch.manual_seed(1234)
     fresh = subject.method.build(subject.spec).eval().double()
     if _modules(fresh) != _modules(trained):
@@ -24,7 +29,7 @@ def state_dict(subject: Subject) -> str:
         )
         if _modules(fresh) != _modules(trained):
             return "not tried: `fit` returns other modules than `build` does, and other ones for another seed"
-    missing, extra = fresh.load_state_dict(trained.state_dict(), strict=False)
+    missing, extra = fresh.load_state_dict(state, strict=False)
     if missing or extra:
         raise Fault(
             f"the state of a trained network does not fit a fresh one: missing {missing[:3]}, unexpected {extra[:3]}",
@@ -39,6 +44,27 @@ def state_dict(subject: Subject) -> str:
             "a tensor or number that decides the output is a plain attribute: make it a Parameter or a buffer",
         )
     return note
+
+
+def _through_a_file(model: nn.Module) -> dict[str, Any]:
+    """The network's state, saved and loaded as a stranger's weights are: tensors and plain values, no objects."""
+    file = io.BytesIO()
+    try:
+        torch.save(model.state_dict(), file)
+        file.seek(0)
+        loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    except Exception as error:  # what refuses an object is `pickle`, which nothing here imports
+        raise Fault(
+            f"its state cannot be saved and loaded with weights_only: {_first(error)}",
+            "tensors and plain values",
+            "a `get_extra_state` that returns an object of a class of its own",
+        ) from None
+    return loaded
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an exception says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
 def _modules(model: nn.Module) -> list[tuple[str, str]]:

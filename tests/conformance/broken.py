@@ -230,6 +230,21 @@ class PlainAttribute(Sound):
             return super().forward(x) * self.scale
 
 
+class Remembered:
+    """A class of the plugin's own."""
+
+
+class StateOfObjects(Sound):
+    """Its `state_dict` holds an object of a class of its own."""
+
+    class Broken(Net):
+        def get_extra_state(self):
+            return Remembered()
+
+        def set_extra_state(self, state):
+            self.remembered = state
+
+
 class Wrapped(nn.Module):
     """What `fit` makes of a network; `build` knows nothing of it."""
 

@@ -35,6 +35,7 @@ CAUGHT = {
     "Overflows": ("finite at extreme rates", set()),
     "PlainAttribute": ("state_dict holds the network", set()),
     "ReturnsAnotherWithAttribute": ("state_dict holds the network", set()),
+    "StateOfObjects": ("state_dict holds the network", set()),
     "StaysOnCpu": ("moves to another device and dtype", set()),
     "HiddenProduct": ("operations are counted", set()),
     "AnonymousNeuron": ("operations are counted", set()),

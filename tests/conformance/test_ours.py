@@ -53,6 +53,13 @@ def test_the_same_bits_in_another_process():
         assert other_process(subject) == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.BUILTIN["methods"])
+def test_the_same_bits_in_another_process_for_each_of_them(name):
+    found = check_method(name, only=["it trains", OTHER_PROCESS])
+    assert [check for check in found if check.verdict is not Verdict.PASSED] == []
+
+
 def test_an_unknown_method_is_a_message():
     with pytest.raises(BenchError, match="did you mean 'glif'"):
         check_method("glyf")
