@@ -142,6 +142,7 @@ def test_batches_of_other_types(tmp_path, data, labels):
         gzip.compress(b"\0" * (1 << 24)),
         gzip.compress(b"x" * 500)[:14] + b"\xff" * 9,
     ],
+    ids=["type", "size", "short", "large", "damaged"],
 )
 def test_idx_files_whose_headers_lie(tmp_path, raw):
     path = tmp_path / ("x.gz" if raw.startswith(b"\x1f") else "x")
