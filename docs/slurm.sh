@@ -35,15 +35,17 @@ export RAY_ADDRESS="$ip:$port"
 start=(ray start --block --num-cpus="$SLURM_CPUS_PER_TASK" --num-gpus="${SLURM_GPUS_ON_NODE:-0}")
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 
-# A step of its own on each node; one that ends does not end the others.
-srun --nodes=1 --ntasks=1 --nodelist="$head" --kill-on-bad-exit=0 \
+# A step of its own on each node, with all of the node's CPUs (SLURM 22.05 and newer gives a step one, unless it asks);
+# one that ends does not end the others.
+step=(srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=0)
+"${step[@]}" --nodelist="$head" \
     "${start[@]}" --head --node-ip-address="$ip" --port="$port" --include-dashboard=false --disable-usage-stats &
 until (: < "/dev/tcp/$ip/$port") 2> /dev/null; do
     jobs %1 > /dev/null || { echo "the head did not start" >&2; exit 1; }
     sleep 2
 done
 for node in "${nodes[@]:1}"; do
-    srun --nodes=1 --ntasks=1 --nodelist="$node" --kill-on-bad-exit=0 "${start[@]}" --address="$RAY_ADDRESS" &
+    "${step[@]}" --nodelist="$node" "${start[@]}" --address="$RAY_ADDRESS" &
 done
 
 # Nodes join while it runs; it needs the first only. `exec` would lose the trap.

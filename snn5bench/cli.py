@@ -136,7 +136,8 @@ def run(
         planned, store = further.cells(planned, more_seeds), further.store_of(store)
     console = _console()
     tracker = MlflowTracker(loaded.name) if track else NoTracker()
-    summary = driver.run(planned, store, tracker, Display(console), runner, jobs or _cores(), gpus, loaded.limits)  # type: ignore[arg-type]
+    display, asked = Display(console), jobs or _cores()
+    summary = driver.run(planned, store, tracker, display, runner, asked, gpus=gpus, limits=loaded.limits)  # type: ignore[arg-type]
     views.print_summary(loaded.name, summary, console)
 
 

@@ -69,6 +69,7 @@ def run(
     display: Display,
     runner: RunnerName = "processes",
     jobs: int = 1,
+    *,
     gpus: float = 0.0,
     limits: Limits | None = None,
 ) -> Summary:

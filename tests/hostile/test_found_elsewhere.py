@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from snn5bench import shelf
+from snn5bench.data import probe
 from snn5bench.cell import differences
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.data.pulse_order import PulseOrder
@@ -150,7 +151,7 @@ def test_damaged_caches_are_named(stocked, raw):
     path.write_bytes(whole)
     (path.parent / "probe.json").write_bytes(raw)
     with pytest.raises(BenchError, match="cannot be read"):
-        shelf.probed(dataset)
+        probe.stored(dataset, [0])
 
 
 def test_a_pipe_among_packed_arrays_is_a_finding(stocked):

@@ -31,6 +31,9 @@ def test_its_text_is_bash_and_asks_slurm_for_what_it_uses():
     assert set(re.findall(r"SLURM_\w+", text)) == given, "SLURM sets each of them for what is asked"
     assert "RAY_USAGE_STATS_ENABLED=0" in text and "--disable-usage-stats" in text
     assert "RAY_AUTH_MODE=token" in text and "/dev/urandom" in text
+    steps = [line for line in text.splitlines() if "${start[@]}" in line or "${step[@]}" in line]
+    assert all("${step[@]}" in line for line in steps if "--nodelist" in line) and len(steps) == 3
+    assert "step=(srun --nodes=1 --ntasks=1 --cpus-per-task=" in text, "srun does not inherit it since SLURM 22.05"
 
 
 def test_every_snn5bench_line_in_it_is_one_that_the_program_takes():
