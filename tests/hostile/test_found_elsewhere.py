@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from snn5bench import shelf
-from snn5bench.data import probe
 from snn5bench.cell import differences
+from snn5bench.data import probe
 from snn5bench.data.cache import folder_of, prepare
 from snn5bench.data.pulse_order import PulseOrder
 from snn5bench.data.stored import meta_of
