@@ -145,7 +145,7 @@ def read_probes(path: Path) -> list[Probe]:
     """The probes that `data probes` wrote; none where there is no such file, or one of another version."""
     try:
         return [Probe.model_validate(found) for found in json.loads(path.read_text(encoding="utf-8")).values()]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return []
 
 

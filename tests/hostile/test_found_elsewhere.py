@@ -148,9 +148,9 @@ def test_damaged_caches_are_named(stocked, raw):
         assert ended.code == 2 and str(path) in ended.err and "it is built again" in ended.err
     assert check_packed(path.parent).problem
     path.write_bytes(whole)
-    (path.parent / "probe.json").write_bytes(raw)
-    with pytest.raises(BenchError, match="cannot be read"):
-        shelf.probed(dataset)
+    probes = stocked / "results/mine/probes.json"
+    probes.write_bytes(raw)
+    assert shelf.read_probes(probes) == []
 
 
 def test_a_pipe_among_packed_arrays_is_a_finding(stocked):
@@ -241,3 +241,18 @@ def test_a_stranger_cannot_have_data_made_without_end(stocked):
     suite.write_text(suite.read_text().replace("train: 30", f"train: {2**62}"))
     report = verify(folder, rerun=False)
     assert any("more than is made for a check" in point for point in report.open)
+
+
+def test_the_largest_file_of_a_submission_that_is_too_large_is_named(stocked):
+    from snn5bench.submission import verify
+
+    assert snn5bench("submit", "lif@pulse-order", "--suite", "mine").code == 0
+    folder = stocked / "submissions/mine/lif--pulse-order"
+    largest = next((folder / "cells").glob("*.npz"))
+    with largest.open("wb") as file:
+        file.truncate(1 << 40)
+    try:
+        said = str(verify(folder, rerun=False).problems)
+    except BenchError as error:
+        said = str(error)
+    assert f"the largest of them cells/{largest.name}" in said
