@@ -149,7 +149,7 @@ def read_probes(path: Path) -> list[Probe]:
         if path.stat().st_size > MAX_PROBES_BYTES:
             return []
         return [Probe.model_validate(found) for found in json.loads(path.read_text(encoding="utf-8")).values()]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return []
 
 

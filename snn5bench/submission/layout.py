@@ -51,7 +51,7 @@ def strange_files(folder: Path) -> list[Problem]:
     """What has no place in a submission: other files, links, too many or too large ones."""
     if not folder.is_dir():
         return [Problem("there is no such folder", str(folder))]
-    found, total = [], 0
+    found, sizes = [], {}
     paths = sorted(folder.rglob("*"))
     suites = [path for path in paths if path.parent == folder and path.suffix == ".yaml" and not path.is_symlink()]
     for path in paths:
@@ -67,14 +67,20 @@ def strange_files(folder: Path) -> list[Problem]:
         elif path.suffix == ".npz" and not path.with_suffix(".json").is_file():
             found.append(Problem("predictions without a record", str(path), "take them out"))
         else:
-            total += path.stat().st_size
+            sizes[path] = path.stat().st_size
     for name in (TEXT, ENVIRONMENT):
         if not (folder / name).is_file():
             found.append(Problem(f"{name} is missing", str(folder), "write the folder with `snn5bench submit`"))
     if not suites:
         found.append(Problem("the suite is missing", str(folder), "write the folder with `snn5bench submit`"))
+    total = sum(sizes.values())
     if len(paths) > MAX_FILES or total > MAX_BYTES:
+        largest = max(sizes, key=lambda path: sizes[path], default=folder)
         found.append(
-            Problem(f"{len(paths)} files with {total} bytes", str(folder), f"at most {MAX_FILES} and {MAX_BYTES}")
+            Problem(
+                f"{len(paths)} files with {total} bytes, the largest of them {largest.relative_to(folder)}",
+                str(folder),
+                f"at most {MAX_FILES} and {MAX_BYTES}",
+            )
         )
     return found

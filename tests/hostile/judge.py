@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import time
@@ -76,8 +77,10 @@ def judge(target: Target, case: Case, box: Box) -> Finding:
 
 
 def _allowed(box: Box, case: Case) -> tuple[Path, ...]:
-    """Where an input may have files written: results, the cache, what a word names, and the box's own temporary folder."""
-    told = (Path(w) for option, w in zip(case.words, case.words[1:], strict=False) if option in WRITES_WHERE_TOLD)
+    """Where an input may have files written: results, the cache, what a word names (with the draft
+    beside it that takes its name), and the box's own temporary folder."""
+    words = [Path(w) for option, w in zip(case.words, case.words[1:], strict=False) if option in WRITES_WHERE_TOLD]
+    told = (*words, *(path.with_name(f".{path.name}.{os.getpid()}.part") for path in words if path.name))
     own = (box.work / name for name in ("results", "cache", "baselines/locked", "submissions"))
     here = (box.work,) if case.words[:2] == ("new", "method") and "--to" not in case.words else ()
     return (*own, box.temporary, *told, *here)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
+from snn5bench.atomic import replace
 from tests.hostile.box import Box
 from tests.hostile.case import Case, Target, lay
 from tests.hostile.documents import stock_submission
@@ -131,3 +132,16 @@ def test_what_is_allowed_is_no_fault(tmp_path: Path):
     assert not guard.faults
     lay(Case((("a/b", b"x"),)), tmp_path)
     assert (tmp_path / "a" / "b").read_bytes() == b"x"
+
+
+def test_a_file_that_a_word_names_may_have_a_draft_beside_it_and_no_other(box: Box):
+    def writes(name: str):
+        return lambda case, folder: replaced(folder / name) and ""
+
+    words = ("data", "prepare", "mine", "--manifest", "told.json")
+    assert judge(_target(writes("told.json")), Case((), words), box).ended is Ended.TAKEN
+    assert judge(_target(writes("other.json")), Case((), words), box).ended is Ended.FAULT
+
+
+def replaced(path: Path) -> Path:
+    return replace(path, "{}")
