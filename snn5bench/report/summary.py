@@ -30,9 +30,12 @@ def summarise(table: Table, dataset: str) -> Answer:
     if not leaders:
         return Answer(f"No row is ranked: {_why_none(rows)}")
     best, *tied = leaders
+    above = [row for row in rows if row.rank is None and (row.accuracy.mean or 0.0) > (best.accuracy.mean or 0.0)]
     text = f"{best.variant} leads with {format_interval(interval(best.accuracy))}"
     if tied:
         text += f"; {_names(tied)} cannot be told from it"
+    if above:
+        text = f"Of the rows that are ranked, {text}. Without a rank, {_names(above)} {_stands(above)} higher"
     return Answer(text, _time(best, rows), _cost(best, tied), _trust(rows, best))
 
 
@@ -94,6 +97,10 @@ def _trust(rows: list[Row], best: Row) -> str:
 
 def _why_none(rows: list[Row]) -> str:
     return "; ".join(dict.fromkeys(row.reason or row.rank_reason for row in rows))
+
+
+def _stands(rows: list[Row]) -> str:
+    return "stands" if len(rows) == 1 else "stand"
 
 
 def _names(rows: list[Row]) -> str:

@@ -82,6 +82,17 @@ def test_only_complete_rows_are_ranked(full: Bench) -> None:
     assert [r.variant for r in table.of("order")][-3:] == ["broken", "ff", "shd-only"]
 
 
+def test_no_row_leads_those_that_have_no_rank_yet(bench: Bench) -> None:
+    for seed in (0, 1):
+        bench.add("slow", "order", seed, 120)
+    bench.add("lower", "order", 0, 100)
+    assert summarise(bench.table(), "order").best.startswith("slow leads with 60.0 %")
+    bench.add("early", "order", 0, 190)
+    said = summarise(bench.table(), "order").best
+    assert said.startswith("Of the rows that are ranked, slow leads with 60.0 %")
+    assert said.endswith(". Without a rank, early stands higher")
+
+
 def test_unfinished_rows_keep_status_and_reason(full: Bench) -> None:
     table = full.table()
     assert (row(table, "broken").status, row(table, "broken").reason) == ("failed", "loss became NaN in epoch 1")
