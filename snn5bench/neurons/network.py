@@ -9,6 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput
+from snn5bench.neurons import fused
 from snn5bench.neurons.calibration import calibrate
 from snn5bench.neurons.neuron import Memory, Neuron, Time, checked_time
 from snn5bench.neurons.skips import Mix, Skip, SkipSpec, Track
@@ -82,6 +83,9 @@ class SpikingNet(nn.Module):
 
     def forward(self, x: BatchInput) -> Tensor:
         """Logits per step `[T, B, classes]`."""
+        synapses = [*self.synapses, self.readout]
+        if not any(skip.lives for skip in self._connections()) and fused.fusible(synapses, self.neurons):
+            return fused.run(synapses, self.neurons, x)
         return self.activity(x)[-1]
 
     def activity(self, x: BatchInput, last: int | None = None) -> list[Tensor]:

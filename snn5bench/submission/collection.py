@@ -29,7 +29,9 @@ def collect(row: str, suite_file: Path, planned: Sequence[PlannedCell], store: S
     problems, records = [], list[Record]()
     for one in cells:
         step, record = planner.step(one), store.last_of(one.cell)
-        ended = (step.state is State.CACHED and step.lent is None) or (step.state is State.INCOMPATIBLE and one.cell.twin != "none")
+        ended = (step.state is State.CACHED and step.lent is None) or (
+            step.state is State.INCOMPATIBLE and one.cell.twin != "none"
+        )
         if ended and record is not None:
             records.append(record)
         else:
