@@ -46,10 +46,15 @@ class Layer(NamedTuple):
 def fusible(synapses: Sequence[nn.Module], neurons: Sequence[nn.Module]) -> bool:
     """Whether `run` does the same as calling these modules one after the other: there are compiled kernels for all of
     them, and nothing hooked to any, such as a counter."""
-    plain = all(_own(module, Synapses) and module.bias is not None for module in synapses) and all(
-        _own(module, LIF) and module.recurrent_weight is None for module in neurons
+    weights = [part.weight for part in synapses if isinstance(part, Synapses) and part.bias is not None]
+    leaky = [part for part in neurons if isinstance(part, LIF) and part.recurrent_weight is None]
+    return (
+        0 < len(leaky) == len(neurons)
+        and len(weights) == len(synapses)
+        and all(_own(part, Synapses) for part in synapses)
+        and all(_own(part, LIF) for part in neurons)
+        and compiled(*weights)
     )
-    return plain and bool(neurons) and compiled(*(module.weight for module in synapses))
 
 
 def _own(module: nn.Module, kind: type[nn.Module]) -> bool:
@@ -134,13 +139,18 @@ class _Stack(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Layers from the last to the first, a few samples at a time."""
         source, spikes = ctx.source, ctx.spikes
-        weights = [None] * (not isinstance(source, Events)) + list(ctx.saved_tensors)
         g = grads[0].transpose(0, 1)
         batch, steps, _ = g.shape
-        back = [_Backward(*kept, g, weight) for *kept, weight in zip(ctx.layers, ctx.membranes, weights, strict=False)]
+        weights = list(ctx.saved_tensors)
+        if not isinstance(source, Events):
+            weights = [g.new_empty(ctx.layers[0].neurons, 0), *weights]
+        back = [
+            _Backward(layer, membrane, g, weight)
+            for layer, membrane, weight in zip(ctx.layers, ctx.membranes, weights[:-1], strict=True)
+        ]
         g = (g[:, :1] if g.stride(1) == 0 else g).contiguous()
         g_out = _read_out_gradients(g, steps, spikes[-1], weights[-1])
-        g_source = None if isinstance(source, Events) else g.new_empty(source, batch, back[0].layer.neurons)
+        g_source = g.new_empty(0 if isinstance(source, Events) else source, batch, back[0].layer.neurons)
         for low in range(0, batch, SAMPLES):
             part = slice(low, min(batch, low + SAMPLES))
             g_spikes = g[part] @ weights[-1]
@@ -150,8 +160,9 @@ class _Stack(torch.autograd.Function):
                 back[0].through_events(g_spikes, part, source)
             else:
                 g_source[:, part] = back[0].through_current(g_spikes, part, once=source < steps)
-        pairs = [(one.g_weight, one.g_bias) for one in back if one.g_weight is not None]
-        return (g_source, None, None, *(x for w, b in [*pairs, g_out] for x in (w.t(), b)))
+        own = [(one.g_weight, one.g_bias) for one in (back if isinstance(source, Events) else back[1:])]
+        learned = [x for w, b in [*own, g_out] for x in (w.t(), b)]
+        return (None if isinstance(source, Events) else g_source, None, None, *learned)
 
 
 def _read_out_gradients(g: Tensor, steps: int, spikes: np.ndarray, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,13 +180,13 @@ def _read_out_gradients(g: Tensor, steps: int, spikes: np.ndarray, weight: Tenso
 class _Backward:
     """The backward pass of one layer, a few samples at a time, in memory that is used again for the next."""
 
-    def __init__(self, layer: Layer, membrane: Tensor, g: Tensor, weight: Tensor | None) -> None:
+    def __init__(self, layer: Layer, membrane: Tensor, g: Tensor, weight: Tensor) -> None:
         batch, steps, _ = g.shape
         self.layer, self.membrane, self.weight = layer, membrane.numpy(), weight
-        self.g_weight = None if weight is None else g.new_zeros(weight.shape[1], weight.shape[0])
+        self.g_weight = g.new_zeros(weight.shape[1], weight.shape[0])
         self.g_bias = g.new_zeros(layer.neurons)
         self.g_current = g.new_empty(min(batch, SAMPLES), steps, layer.neurons)
-        self.g_spikes: Tensor | None = None
+        self.g_spikes = g.new_empty(len(self.g_current) * steps, weight.shape[1])
         constants, surrogate, real = layer.constants, layer.surrogate, self.membrane.dtype.type
         self.rest = (
             real(constants.decay), real(constants.threshold), constants.hard, real(not constants.detach_reset),
@@ -207,6 +218,4 @@ class _Backward:
         g = self.through_neurons(g_spikes, part).flatten(0, 1)
         steps = self.membrane.shape[1]
         scatter_spikes(spikes[part.start * steps : part.stop * steps], g.numpy(), self.g_weight.numpy())
-        if self.g_spikes is None:
-            self.g_spikes = g.new_empty(len(g), self.weight.shape[1])
         return torch.mm(g, self.weight, out=self.g_spikes[: len(g)]).view(-1, steps, self.weight.shape[1])

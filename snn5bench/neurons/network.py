@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from snn5bench.contracts.inputs import BatchInput
 from snn5bench.neurons import fused
 from snn5bench.neurons.calibration import calibrate
+from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.neuron import Memory, Neuron, Time, checked_time
 from snn5bench.neurons.skips import Mix, Skip, SkipSpec, Track
 from snn5bench.neurons.synapses import Synapses
@@ -83,9 +84,9 @@ class SpikingNet(nn.Module):
 
     def forward(self, x: BatchInput) -> Tensor:
         """Logits per step `[T, B, classes]`."""
-        synapses = [*self.synapses, self.readout]
-        if not any(skip.lives for skip in self._connections()) and fused.fusible(synapses, self.neurons):
-            return fused.run(synapses, self.neurons, x)
+        synapses, neurons = [self.feed(layer) for layer in range(1, self.depth + 2)], list(self.neurons)
+        if not any(skip.lives for skip in self._connections()) and fused.fusible(synapses, neurons):
+            return fused.run(synapses, cast("list[LIF]", neurons), x)
         return self.activity(x)[-1]
 
     def activity(self, x: BatchInput, last: int | None = None) -> list[Tensor]:

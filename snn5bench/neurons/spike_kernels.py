@@ -5,6 +5,9 @@ word w of a row holds neurons 64 w to 64 w + 63, the lowest bit first. What goes
 rounding (`exact`): a network gives the same bits whether its layers run one by one or together.
 """
 
+# mypy: disable-error-code="call-arg"
+# (an intrinsic's first parameter, the typing context, is not for its callers)
+
 from __future__ import annotations
 
 import numpy as np
