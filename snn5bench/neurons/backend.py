@@ -17,6 +17,9 @@ jit: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
 )
 """Compiles a kernel. The flags change rounding inside the kernel only: the process's own are left alone."""
 
+exact: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(cache=True, nogil=True, error_model="numpy")
+"""Compiles a kernel that rounds as it is written: the same sum in two kernels has the same bits."""
+
 
 def backend() -> Backend:
     """`numba` (the default) or `torch`, as the environment variable SNN5BENCH_KERNELS says at this moment."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from snn5bench.neurons.backend import jit
+from snn5bench.neurons.backend import exact, jit
 
 _BLOCK = 2048
 _TILE = 128
@@ -48,7 +48,7 @@ def surrogate_row(shape, width, scale, v, theta, out):
             out[i] = scale / (z * z)
 
 
-@jit
+@exact
 def lif_forward(x, carry, decay, theta, hard, v, s):
     """Fill membrane `v` and spikes `s` `[T, M]`; `carry` `[M]` is updated in place."""
     steps, cells = x.shape

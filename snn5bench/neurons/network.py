@@ -9,7 +9,9 @@ from typing import cast
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput
+from snn5bench.neurons import fused
 from snn5bench.neurons.calibration import calibrate
+from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.neuron import Memory, Neuron, Time, checked_time
 from snn5bench.neurons.skips import Mix, Skip, SkipSpec, Track
 from snn5bench.neurons.synapses import Synapses
@@ -82,6 +84,9 @@ class SpikingNet(nn.Module):
 
     def forward(self, x: BatchInput) -> Tensor:
         """Logits per step `[T, B, classes]`."""
+        synapses, neurons = [self.feed(layer) for layer in range(1, self.depth + 2)], list(self.neurons)
+        if not any(skip.lives for skip in self._connections()) and fused.fusible(synapses, neurons):
+            return fused.run(synapses, cast("list[LIF]", neurons), x)
         return self.activity(x)[-1]
 
     def activity(self, x: BatchInput, last: int | None = None) -> list[Tensor]:
