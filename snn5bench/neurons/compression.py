@@ -31,6 +31,14 @@ class Squeeze(nn.Module):
         self.bits: int | None = None
         self.register_buffer("mask", torch.ones_like(like))
 
+    def get_extra_state(self) -> Tensor:
+        """The bits, 0 where nothing is quantised yet."""
+        return torch.tensor(self.bits or 0)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """The bits of the weight that `state` comes from."""
+        self.bits = int(state) or None
+
     def forward(self, w: Tensor) -> Tensor:
         """The weight that is used."""
         if self.order == "prune-quantise":

@@ -59,6 +59,14 @@ class Shortened(nn.Module):
         self.takes_events = bool(getattr(net, "takes_events", False))
         self.notes: list[str] = []
 
+    def get_extra_state(self) -> Tensor:
+        """The number of steps: found in training, it is part of what was learned."""
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """The number of steps of the network that `state` comes from."""
+        self.steps = int(state)
+
     def forward(self, x: BatchInput) -> Tensor:
         """Logits per step `[T, B, classes]`."""
         total = x.shape[0] if isinstance(x, Tensor) else x.T

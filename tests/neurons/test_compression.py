@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -218,3 +220,13 @@ def test_a_compressed_network_is_saved_and_loaded() -> None:
     nets[1].load_state_dict(nets[0].state_dict())
     x = (torch.rand(8, 5, 12) < 0.4).float()
     assert torch.equal(nets[0](x), nets[1](x))
+
+
+def test_the_state_of_a_compressed_network_holds_its_bits() -> None:
+    net = nn.Linear(9, 4)
+    rounded, plain = copy.deepcopy(net), copy.deepcopy(net)
+    Compressor(rounded, "prune-quantise", "magnitude", "max").quantise(3)
+    Compressor(plain, "prune-quantise", "magnitude", "max")
+    assert not torch.equal(rounded.weight, plain.weight)
+    plain.load_state_dict(rounded.state_dict())
+    assert torch.equal(rounded.weight, plain.weight)

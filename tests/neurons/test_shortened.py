@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -62,3 +63,12 @@ def test_a_shortened_network_answers_as_at_its_last_step(readout: str) -> None:
     x[4:] = 0
     assert torch.equal(short(x), out), "later steps are not seen"
     assert torch.equal(Shortened(net, 20, readout)(x), net(x))
+
+
+def test_its_state_holds_the_number_of_steps() -> None:
+    net = nn.Linear(5, 3)
+    three, seven = (Shortened(copy.deepcopy(net), steps, "last") for steps in (3, 7))
+    x = torch.rand(8, 2, 5)
+    assert not torch.equal(three(x), seven(x))
+    seven.load_state_dict(three.state_dict())
+    assert torch.equal(three(x), seven(x))
