@@ -78,8 +78,7 @@ class Planner:
         if planned.incompatible:
             return Step(cell=cell, state=State.INCOMPATIBLE, reason=planned.incompatible)
         try:
-            meta, missing = self._look_up(cell)
-            parts = None if meta is None else keys.parts_of(cell, meta.fingerprint, meta.transform)
+            missing, parts = self._look_up(cell)[1], self.parts(cell)
         except registry.BrokenPlugin as broken:
             return Step(cell=cell, state=State.NOT_INSTALLED, reason=broken.problems[0].what)
         old = self.by_identity.get(cell.identity)

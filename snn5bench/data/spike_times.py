@@ -37,7 +37,7 @@ def to_steps(
     if not (low >= 0 and high < np.inf):
         bad = int(np.flatnonzero(~((seconds >= 0) & (seconds < np.inf)))[0])
         _refuse(where, f"event {bad} has time {times[bad]}, expected a number from 0")
-    if channel.dtype.kind == "f" and not (np.abs(channel) < 2**31).all():
+    if channel.dtype.kind == "f" and not (np.abs(channel.astype(np.float64)) < 2**31).all():
         _refuse(where, "a channel is not a whole number")
     index = np.asarray(channel).astype(np.int64)
     if channel.dtype.kind == "f" and not (index == channel).all():

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from snn5bench.contracts.dataset import DatasetSpec
-from snn5bench.contracts.method import CannotCut, Method
-from snn5bench.contracts.params import MethodParams
+from snn5bench.contracts.method import CannotCut
 from snn5bench.contracts.verdict import Verdict
+from snn5bench.methods.spike_transformer import SpikeTransformer, TransformerParams
 from snn5bench.record import Fidelity
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from snn5bench.contracts.method import Task
-    from snn5bench.neurons.sglformer import Groups, LineMap, PictureMap, SGLFormerNet
+    from snn5bench.neurons.sglformer import Groups, LineMap, PictureMap
 
 
-class SGLFormer(Method):
+class SGLFormer(SpikeTransformer):
     """SGLFormer network (Frontiers in Neuroscience 18:1371290, 2024), `[T, B, C] -> [T, B, classes]`.
 
         x += Local(x);  x += LSSA(x);  x += MLP(x);  x += GSSA(x);  x += MLP(x);  x += GSSA(x);  x += MLP(x)
@@ -44,39 +43,17 @@ class SGLFormer(Method):
         "head, small widths, tokens of sequences, start scales and training are ours"
     )
 
-    class Params(MethodParams):
+    class Params(TransformerParams):
         """Parameters of SGLFormer."""
 
-        lr: float = Field(5e-3, gt=0, le=10)
-        """Learning rate of Adam."""
         width: int = Field(48, ge=12, le=4096, multiple_of=12)
         """Channels of a token."""
-        heads: int = Field(4, ge=1, le=64)
-        """Attention heads; must divide `width`."""
-        blocks: int = Field(1, ge=1, le=48)
-        """Blocks."""
-        mlp: int = Field(4, ge=1, le=16)
-        """Hidden neurons of the perceptrons, in multiples of `width`."""
         pools: int = Field(2, ge=0, le=4)
         """Pools of the patch embedding of an image, each halving its sides."""
-        tokens: int = Field(8, ge=1, le=1024)
-        """Groups of channels of a sequence."""
         local: Literal["parity", "window"] = "parity"
         """Groups of the local attention: as coded by the authors, or quarters of the map."""
-        attention: Literal["on", "off"] = "on"
-        """Off: the ablation."""
         head: Literal["mean", "stb"] = "mean"
         """Mean over tokens at each step, or the published convolution over all tokens and steps."""
-        tau: float = Field(2.0, gt=1, le=10_000)
-        """Time constant of every membrane, in steps."""
-        rate: float = Field(0.05, ge=0, lt=1)
-        """Least mean spike rate of each layer before training, in spikes per neuron and step."""
-
-        @model_validator(mode="after")
-        def _divides(self) -> SGLFormer.Params:
-            if self.width % self.heads:
-                raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-            return self
 
     params: Params
 
@@ -106,13 +83,6 @@ class SGLFormer(Method):
         if stb:
             net.notes = [f"the STB head works at T = {data.T} only, and answers in the last step"]  # type: ignore[assignment]
         return net
-
-    def fit(self, task: Task) -> nn.Module:
-        """Scale the batch norms and the read-out on the first training batch, then backpropagation through time."""
-        net = cast("SGLFormerNet", task.prepare(self.build(task.spec)))
-        inputs, _ = next(iter(task.train.epoch()))
-        net.calibrate(inputs, self.params.rate)
-        return task.bptt(net, self.params)
 
     def timeless(self, model: nn.Module) -> nn.Module:
         """All membranes cut; refused with the STB head."""

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Literal
 
 from snn5bench.contracts.dataset import DatasetSpec
-from snn5bench.contracts.method import Method
-from snn5bench.contracts.params import MethodParams
 from snn5bench.contracts.verdict import Verdict
+from snn5bench.methods.spike_transformer import SpikeTransformer, TransformerParams
 from snn5bench.record import Fidelity
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from snn5bench.contracts.method import Task
-    from snn5bench.neurons.spikformer import LineTokens, PictureTokens, SpikformerNet
+    from snn5bench.neurons.spikformer import LineTokens, PictureTokens
 
 
-class Spikformer(Method):
+class Spikformer(SpikeTransformer):
     """Spikformer network, `[T, B, C] -> [T, B, classes]`. With spikes Q, K, V of each token (linear map, batch norm, LIF)
 
         Y = LIF_0.5(0.125 (V K^T) Q),   x <- x + LIF(BN(W Y)),   x <- x + MLP(x)
@@ -43,35 +39,11 @@ class Spikformer(Method):
         "norms, the tokens of sequences and training are ours"
     )
 
-    class Params(MethodParams):
+    class Params(TransformerParams):
         """Parameters of Spikformer."""
 
-        lr: float = Field(5e-3, gt=0, le=10)
-        """Learning rate of Adam; of 0.001 and 0.005 the better on the validation split of digits."""
-        width: int = Field(64, ge=8, le=4096, multiple_of=8)
-        """Channels of a token."""
-        heads: int = Field(4, ge=1, le=64)
-        """Attention heads; must divide `width`."""
-        blocks: int = Field(1, ge=1, le=48)
-        """Blocks of attention and perceptron."""
-        mlp: int = Field(4, ge=1, le=16)
-        """Hidden neurons of the perceptron, in multiples of `width`."""
         patch: Literal[4, 16] = 4
         """Side of an image patch, in pixels."""
-        tokens: int = Field(8, ge=1, le=1024)
-        """Groups of channels of a sequence."""
-        tau: float = Field(2.0, gt=1, le=10_000)
-        """Time constant of every membrane, in steps: 2 as published, which forgets half in a step."""
-        attention: Literal["on", "off"] = "on"
-        """Off: the ablation."""
-        rate: float = Field(0.05, ge=0, lt=1)
-        """Least mean spike rate of each layer before training, in spikes per neuron and step."""
-
-        @model_validator(mode="after")
-        def _divides(self) -> Spikformer.Params:
-            if self.width % self.heads:
-                raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
-            return self
 
     params: Params
 
@@ -94,10 +66,3 @@ class Spikformer(Method):
             tokens = LineTokens(data.channels, p.tokens, p.width, p.tau)
         on = p.attention == "on"
         return SpikformerNet(tokens, p.width, p.heads, p.blocks, p.mlp, data.n_classes, on, p.tau, data.readout)
-
-    def fit(self, task: Task) -> nn.Module:
-        """Scale the batch norms and the read-out on the first training batch, then backpropagation through time."""
-        net = cast("SpikformerNet", task.prepare(self.build(task.spec)))
-        inputs, _ = next(iter(task.train.epoch()))
-        net.calibrate(inputs, self.params.rate)
-        return task.bptt(net, self.params)

@@ -22,12 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snn5bench.contracts.inputs import BatchInput, dense
+from snn5bench.contracts.inputs import BatchInput
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.neuron import Neuron, Time, checked_time
-from snn5bench.neurons.norms import adopting
 from snn5bench.neurons.snn_vit import ChannelTokens
-from snn5bench.neurons.spike_attention import SpikeProduct, TokenMean, scale_to_unit, wake
+from snn5bench.neurons.spike_attention import SpikeProduct, TokenMean, start
 from snn5bench.neurons.surrogate import Surrogate
 
 Groups = Literal["parity", "window", "one"]
@@ -267,14 +266,6 @@ class SGLFormerNet(nn.Module):
             if isinstance(module, Neuron):
                 module.set_time(mode)
 
-    @torch.no_grad()
     def calibrate(self, x: BatchInput, rate: float) -> None:
-        """Make each layer spike at `rate` at least on the batch `x` (0: leave all as published), by the scale of the batch
-        norm before it; then scale the read-out so that the logits as read out have a deviation of 1. Batch norms take over
-        the batch's statistics."""
-        x = dense(x)
-        with adopting(self):
-            if rate:
-                wake(self, x, Neuron, rate)
-            logits = self(x)
-        scale_to_unit(self.head.readout, logits, self.reads)
+        """Start from scales at which each layer spikes at `rate` at least on the batch `x`: see `spike_attention.start`."""
+        start(self, x, rate, Neuron, self.head.readout, self.reads)

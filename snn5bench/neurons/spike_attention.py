@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from snn5bench.contracts.inputs import BatchInput, dense
+from snn5bench.neurons.norms import adopting
+
 
 class SpikeProduct(nn.Module):
     """Spiking self-attention (Zhou et al., ICLR 2023): spikes Q, K, V `[..., D, N]` (channels, tokens) to whole numbers
@@ -56,6 +59,21 @@ class TokenMean(nn.Module):
         """One addition for each value but the first of each mean; the division goes into the next weights."""
         adds = inputs[0][0, 0].numel() - output[0, 0].numel()
         return {"pool_adds": torch.full(output.shape[:2], adds)}
+
+
+@torch.no_grad()
+def start(
+    model: nn.Module, x: BatchInput, rate: float, neurons: type[nn.Module], readout: nn.Linear, reads: str
+) -> None:
+    """Make each layer of `neurons` spike at `rate` at least on the batch `x` (0: leave all as published), by the scale of
+    the batch norm before it; then scale the read-out so that the logits as read out have a deviation of 1. Batch norms take
+    over the batch's statistics."""
+    x = dense(x)
+    with adopting(model):
+        if rate:
+            wake(model, x, neurons, rate)
+        logits = model(x)
+    scale_to_unit(readout, logits, reads)
 
 
 @torch.no_grad()

@@ -11,11 +11,10 @@ from spikingjelly.activation_based.model.spikformer import SpikformerBlock, Spik
 from spikingjelly.activation_based.neuron import LIFNode
 from torch import Tensor, nn
 
-from snn5bench.contracts.inputs import BatchInput, dense
+from snn5bench.contracts.inputs import BatchInput
 from snn5bench.neurons.neuron import Time, checked_time
-from snn5bench.neurons.norms import adopting
 from snn5bench.neurons.snn_vit import ChannelTokens
-from snn5bench.neurons.spike_attention import SpikeProduct, TokenMean, scale_to_unit, wake
+from snn5bench.neurons.spike_attention import SpikeProduct, TokenMean, start
 
 
 class Node(LIFNode):
@@ -166,14 +165,6 @@ class SpikformerNet(nn.Module):
         for node in self.nodes():
             node.set_time(mode)
 
-    @torch.no_grad()
     def calibrate(self, x: BatchInput, rate: float) -> None:
-        """Make each layer spike at `rate` at least on the batch `x` (0: leave all as published), by the scale of the batch
-        norm before it; then scale the read-out so that the logits as read out have a deviation of 1. Batch norms take over
-        the batch's statistics."""
-        x = dense(x)
-        with adopting(self):
-            if rate:
-                wake(self, x, Node, rate)
-            logits = self(x)
-        scale_to_unit(self.readout, logits, self.reads)
+        """Start from scales at which each layer spikes at `rate` at least on the batch `x`: see `spike_attention.start`."""
+        start(self, x, rate, Node, self.readout, self.reads)

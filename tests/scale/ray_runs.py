@@ -29,40 +29,18 @@ from snn5bench.progress import Display
 from snn5bench.record import Record, Status
 from snn5bench.run import RunnerName, run
 from snn5bench.store import Store
+from tests.conftest import TINY_METHOD
 from tests.runners.conftest import Nodes
 
 LOOK_EVERY = 20
 """Cells between two looks at the processor times."""
 ROUNDS = 2
 """One node and two take turns so often, as others on the machine come and go."""
-TOYS = """
-    from snn5bench.contracts.method import Method
-    from snn5bench.contracts.params import MethodParams
-    from snn5bench.record import Fidelity
-
-
-    class Tiny(Method):
-        name = "tiny"
-        fidelity = Fidelity.faithful("a linear map")
-
-        class Params(MethodParams):
-            scale: float = 1.0
-
-        def build(self, data):
-            from torch import nn
-
-            return nn.Linear(data.channels, data.n_classes)
-
-
-    class Sleeps(Tiny):
-        name = "sleeps"
-
-        def build(self, data):
-            import time
-
-            time.sleep(self.params.scale)
-            return super().build(data)
-
+LEAST = 10
+"""Cells from which a rate can be told: the first ones of each node are left out."""
+TOYS = (
+    TINY_METHOD
+    + """
 
     class Computes(Tiny):
         name = "computes"
@@ -73,6 +51,8 @@ TOYS = """
                 total += number
             return super().build(data)
 """
+)
+WHAT_CELLS_DO = {"slow": "sleeps", "computes": "computes"}
 SUITE = """\
 seeds: {seeds}
 budget: {{epochs: 1, batch_size: 64}}
@@ -125,7 +105,7 @@ def install_toys(site: Path) -> None:
     info = site / "toys-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    points = "".join(f"{name} = toys:{name.capitalize()}\n" for name in ("tiny", "sleeps", "computes"))
+    points = "".join(f"{name} = toys:{name.capitalize()}\n" for name in ("tiny", *WHAT_CELLS_DO))
     (info / "entry_points.txt").write_text(f"[snn5bench.methods]\n{points}")
     sys.path.insert(0, str(site))
 
@@ -161,16 +141,16 @@ def speedup(folder: Path, cells: int, seconds: float) -> None:
     rates: dict[tuple[str, int], list[float]] = {}
     for count in (1, 2) * ROUNDS:
         second = nodes.join() if count == 2 else None
-        for method in ("sleeps", "computes"):
+        for method in WHAT_CELLS_DO:
             load = os.getloadavg()[0]
             rate = ran(folder, "ray", method, cells, seconds).rate(skip=2 * count)
             rates.setdefault((method, count), []).append(rate)
-            print(f"| {method[:-1]} | {count} | {cells} | {load:.1f} | {rate:.3f} |", flush=True)
+            print(f"| {WHAT_CELLS_DO[method][:-1]} | {count} | {cells} | {load:.1f} | {rate:.3f} |", flush=True)
         if second is not None:
             nodes.kill(second)
     nodes.close()
-    for method in ("sleeps", "computes"):
-        print(f"\nspeed-up of two nodes where a cell {method}: {sum(rates[method, 2]) / sum(rates[method, 1]):.2f}")
+    for method, does in WHAT_CELLS_DO.items():
+        print(f"\nspeed-up of two nodes where a cell {does}: {sum(rates[method, 2]) / sum(rates[method, 1]):.2f}")
 
 
 def main() -> None:
@@ -180,6 +160,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=3.0, help="That a cell sleeps, or computes on an idle core.")
     options = parser.parse_args()
+    if options.cells < LEAST:
+        parser.error(f"--cells {options.cells}: a rate needs {LEAST} cells at least")
     with tempfile.TemporaryDirectory(prefix="snn5-", dir="/tmp", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         install_toys(folder / "site")
