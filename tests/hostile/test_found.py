@@ -306,6 +306,13 @@ def test_times_beyond_all_clocks_are_late():
             to_steps(times[:1], np.array([channel]), 10, 1.0, 2, "x", counted)
 
 
+@pytest.mark.filterwarnings("error")
+def test_units_in_float16_are_compared_without_an_overflow():
+    """2^31, the bound of a channel, is infinite in float16."""
+    _, channel = to_steps(np.zeros(2), np.array([0, 7], np.float16), 10, 1.0, 8, "x", Counter())
+    assert channel.tolist() == [0, 7]
+
+
 def test_a_label_beyond_the_classes_is_named_with_its_file(root):
     PLANTS["spike-file"].lay(root)
     with pytest.raises(BenchError, match=r"label 2 is not in 0\.\.1") as caught:
