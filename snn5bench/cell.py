@@ -112,13 +112,21 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     if old.get("version") != new.get("version"):
         found.append(f"key: rule {old.get('version')} became {new.get('version')}")
     for part, word in (("config", "config"), ("code", "code"), ("versions", "environment"), ("transform", "data")):
-        before, after = (side if isinstance(side, dict) else {} for side in (old.get(part), new.get(part)))
+        before, after = (_flat(side) if isinstance(side, dict) else {} for side in (old.get(part), new.get(part)))
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):
                 found.append(f"{word}: {name} {_change(before.get(name), after.get(name), part)}")
     if old.get("data") != new.get("data"):
         found.append(f"data: fingerprint {old.get('data')} became {new.get('data')}")
     return found
+
+
+def _flat(part: dict[str, Any], within: str = "") -> dict[str, Any]:
+    """Its values by their path, `method_params.lr`."""
+    flat: dict[str, Any] = {}
+    for name, value in part.items():
+        flat |= _flat(value, f"{within}{name}.") if isinstance(value, dict) and value else {within + name: value}
+    return flat
 
 
 def _change(before: Any, after: Any, part: str) -> str:

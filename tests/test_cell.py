@@ -83,6 +83,14 @@ def test_differences_are_named():
     assert differences(old, old) == []
 
 
+def test_a_changed_parameter_is_named_alone():
+    old, new = (
+        parts(config=cell(method_params={"lr": lr, "hidden": [64]}).config()).model_dump(mode="json")
+        for lr in (0.02, 0.005)
+    )
+    assert differences(old, new) == ["config: method_params.lr 0.02 became 0.005"]
+
+
 def test_labels():
     assert cell(twin="notd").label == "lif[decay=0.9]+notd@digits#0"
     assert cell(twin="notd").stem == "lif[decay=0.9]+notd--digits--s0"
