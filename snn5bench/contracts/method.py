@@ -61,8 +61,9 @@ class Method(ABC):
     name: ClassVar[str]
     summary: ClassVar[str] = ""
     fidelity: ClassVar[Fidelity]
-    causal: ClassVar[bool] = True
-    """Whether the output at step t depends on inputs up to t only; tested by the conformance checks."""
+    causal: bool = True
+    """Whether the output at step t depends on inputs up to t only; tested by the conformance checks. Set it on the class, or
+    in `__init__` where a parameter decides."""
     Params: ClassVar[type[MethodParams]] = MethodParams
 
     def __init__(self, params: MethodParams) -> None:

@@ -36,7 +36,8 @@ class Conversion(Method):
     """An artificial network trained on the input's mean over time, `[B, C] -> [B, classes]`, run as a spiking one.
 
     Each epoch ends with a conversion, and validation judges the spiking network: the epoch that is chosen is the best
-    one after conversion, not before. The T of inference is the dataset's. Not causal: the mean needs the whole input.
+    one after conversion, not before. The T of inference is the dataset's. Not causal
+    where it is shown the mean, which needs the whole input.
     """
 
     causal = False
@@ -143,7 +144,7 @@ class RateCoding(Conversion):
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
-        self.present = params.present
+        self.present, self.causal = params.present, params.present == "steps"
 
     def neuron(self) -> Convertible:
         """Integrate-and-fire behind a ReLU."""
@@ -185,7 +186,7 @@ class QCFS(Conversion):
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
-        self.present = params.present
+        self.present, self.causal = params.present, params.present == "steps"
 
     def neuron(self) -> Convertible:
         """QCFS, then integrate-and-fire from half the threshold."""

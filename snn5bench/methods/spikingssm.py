@@ -86,6 +86,10 @@ class SpikingSSM(Method):
 
     params: Params
 
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self.causal = not params.bidirectional
+
     def build(self, data: DatasetSpec) -> nn.Module:
         """The network with freshly drawn weights."""
         from snn5bench.neurons.spiking_ssm import Block, SpikingSSMNet

@@ -36,6 +36,9 @@ VARIANTS = [
     ("asrc", {"adaptive": False, "skip": 3}),
     ("adaptive-slope", {"rule": "interval", "surrogate": "triangle", "reset": "hard"}),
     ("se-adlif", {"discretisation": "ef", "recurrent": True}),
+    ("spikingssm", {"bidirectional": True}),
+    ("conversion", {"present": "steps"}),
+    ("qcfs", {"present": "steps"}),
 ]
 
 
