@@ -28,7 +28,7 @@ from snn5bench.measure.energy.davidson_furber import DavidsonFurber
 from snn5bench.measure.energy.horowitz import HorowitzFp32, HorowitzInt8
 from snn5bench.measure.energy.lemaire import Lemaire
 from snn5bench.measure.energy.model import CostModel, break_even
-from snn5bench.measure.energy.prices import from_yaml
+from snn5bench.measure.energy.prices import from_yaml, price_list
 from snn5bench.measure.energy.shape import at_rate, dense_twin, event_rate, matched_bits
 from snn5bench.measure.energy.simple import SimpleEnergy
 from snn5bench.measure.energy.yan import YanV1, YanV4
@@ -280,6 +280,19 @@ def test_more_steps_ask_for_fewer_spikes(name: str) -> None:
         assert rates[0] > rates[-1]
     else:
         assert rates == sorted(rates, reverse=True)
+
+
+def test_a_dearer_multiplication_lets_more_spikes_pass() -> None:
+    """Operations alone: T r = k a, k the price of a MAC in ACs, a the share of the twin's MACs that are done at all."""
+
+    def rate(k: float, T: int, activity: float = 1.0) -> float:
+        changed = {"operations_pj": {"macs": k, "acs": 1.0}, "ann_activity": activity}
+        return threshold(price_list(HorowitzFp32.prices.model_copy(update=changed))(), T)
+
+    for T in (6, 20):
+        assert [rate(k, T) for k in (1, 2, 4.6 / 0.9, 30)] == pytest.approx([1 / T, 2 / T, 4.6 / 0.9 / T, 1.0])
+        assert rate(4.0, T, 0.5) == pytest.approx(2 / T)
+    assert rate(4.6 / 0.9, 6) == pytest.approx(0.852, abs=5e-4)
 
 
 def test_bit_matched_twin() -> None:

@@ -188,6 +188,16 @@ def test_the_length_of_the_input_does_not_matter() -> None:
         assert not torch.allclose(plain(current * factor, squared * factor**2), plain(current, squared), rtol=1e-2)
 
 
+def test_a_layer_cannot_read_the_length_of_what_the_one_below_sends() -> None:
+    """Identity weights: the current has the same length for one spike as for sixteen; without normalisation its root."""
+    sent = torch.triu(torch.ones(16, 16)).unsqueeze(1)  # at step t the first 16 - t neurons spike
+    for normalise in (True, False):
+        layer = build(SPEC, gain=0.5, normalise=normalise).stack[1].length
+        length = layer(sent, sent.square().sum(-1, keepdim=True)).norm(dim=-1).flatten()
+        wanted = torch.full((16,), layer.gain.item()) if normalise else layer.gain * sent.sum(-1).sqrt().flatten()
+        torch.testing.assert_close(length, wanted, rtol=2e-4, atol=0)
+
+
 # 6. silence
 
 
@@ -272,6 +282,32 @@ def test_true_labels_end_with_more_goodness_in_every_layer() -> None:
     pair = [net.one_hot(y), net.one_hot((y + 1) % 4)]
     for true, false in net.layers(net.drive(x), pair):
         assert goodness(true).mean() > goodness(false).mean()
+
+
+def test_the_threshold_loss_puts_true_and_false_labels_on_either_side_of_theta() -> None:
+    net, _ = fit(epochs=20, lr=5e-3, loss="threshold", theta=0.1)
+    x, y = next(Toy(200, 5, 200).epoch())
+    pair = [net.one_hot(y), net.one_hot((y + 1) % 4)]
+    for true, false in net.layers(net.drive(x), pair):
+        assert (goodness(true) > 0.1).float().mean() > 0.6
+        assert (goodness(false) < 0.1).float().mean() > 0.6
+
+
+def test_an_untrained_network_is_at_chance_on_digits() -> None:
+    """Mean of five networks: a tenth, within 4 points."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x, y = torch.from_numpy(digits.data[:600] / 16).float(), torch.from_numpy(digits.target[:600])
+    spec = SPEC.model_copy(update={"n_classes": 10, "channels": 64})
+    found = []
+    for seed in range(5):
+        torch.manual_seed(seed)
+        net: Any = ForwardForward(ForwardForward.Params(hidden=(24, 16))).build(spec)
+        net.calibrate(Repeated(x[:64], 10), y[:64], 0.2)
+        with torch.no_grad():
+            found.append((net(Repeated(x, 10)).sum(0).argmax(1) == y).double().mean().item())
+    assert sum(found) / 5 == pytest.approx(0.1, abs=0.04), found
 
 
 def test_digits_through_the_protocol(tmp_path: Any) -> None:

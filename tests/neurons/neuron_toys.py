@@ -41,6 +41,20 @@ def first_pulse(samples: int, T: int, seed: int, noise: float = 0.05) -> tuple[T
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
+def gaps(samples: int, T: int, seed: int, width: int) -> tuple[Tensor, Tensor]:
+    """Channel 0 pulses, channel 1 pulses 2 (class 0) or 6 steps (class 1) later, channel 2 is always on; in bins of `width`
+    steps. As many samples of each class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(samples) % 2
+    x = np.zeros((T, samples, 3), np.float32)
+    start = rng.integers(0, T - 8, samples)
+    x[start, np.arange(samples), 0] = 1
+    x[start + np.where(y == 0, 2, 6), np.arange(samples), 1] = 1
+    binned = x.reshape(T // width, width, samples, 3).max(1)
+    binned[..., 2] = 1
+    return torch.from_numpy(binned), torch.from_numpy(y)
+
+
 def train(
     net: SpikingNet, x: Tensor, y: Tensor, epochs: int, seed: int = 0, T: int | None = None, lr: float = 5e-3
 ) -> None:

@@ -73,6 +73,22 @@ def test_surrogates_follow_and_the_state_carries_all() -> None:
     assert {buffer.device.type for buffer in made.to("meta").buffers()} == {"meta"}
 
 
+def test_a_slope_changes_gradients_and_no_spike() -> None:
+    """1 at the threshold and 1/4 at a distance of 1/k, whatever k; the spikes are the same for every k."""
+    x = (torch.rand(20, 16, 5, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+    logits = []
+    for k in (1, 8, 64):
+        made = net(Slope("fixed", float(k))).double()
+        at = torch.tensor([0.0, 1 / k, -1 / k], dtype=torch.float64)
+        assert made.neurons[0].surrogate.derivative(at).tolist() == pytest.approx([1, 1 / 4, 1 / 4], rel=1e-6)
+        for layer in made.synapses:
+            layer.weight.data.mul_(4)
+        logits.append(made(x.double()))
+        assert made.activity(x.double())[1].mean() > 0.02
+    assert torch.equal(logits[0], logits[1])
+    assert torch.equal(logits[0], logits[2])
+
+
 @pytest.mark.parametrize("k", [1, 4, 25, 100])
 @pytest.mark.parametrize(
     ("shape", "theirs", "factor"),

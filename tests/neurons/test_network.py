@@ -111,6 +111,18 @@ def test_notd_ignores_the_order_of_the_steps(neuron, skips) -> None:  # type: ig
     torch.testing.assert_close(net(x).sum(0), net(x[order]).sum(0), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("neuron", "skips"), [(lif, ()), (recurrent, ()), (lif, SKIPS)], ids=["lif", "recurrent", "skips"]
+)
+def test_one_step_is_a_classifier_of_counts(neuron, skips) -> None:  # type: ignore[no-untyped-def]
+    """All of a sample in one bin: nothing is left that time could tell, and the twin is the network."""
+    net = build(neuron, skips)
+    x = events().dense().double().sum(0, keepdim=True)
+    whole = net(x)
+    assert whole.abs().max() > 0
+    assert torch.equal(set_time(net, "notd")(x), whole)
+
+
 @EACH_KIND
 def test_causality(neuron, skips) -> None:  # type: ignore[no-untyped-def]
     net = build(neuron, skips)

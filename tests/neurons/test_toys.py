@@ -11,7 +11,7 @@ from snn5bench.neurons.network import SpikingNet
 from snn5bench.neurons.neuron import Neuron
 from snn5bench.neurons.skips import SkipSpec
 from snn5bench.neurons.surrogate import Surrogate
-from tests.neurons.neuron_toys import accuracy, first_pulse, pulses, train
+from tests.neurons.neuron_toys import accuracy, first_pulse, gaps, pulses, train
 
 
 def lif(n: int) -> Neuron:
@@ -62,6 +62,7 @@ def test_static_digits() -> None:
     [
         ([], 0.0, 0.35),
         ([(1, 2, 0)], 0.0, 0.35),
+        ([(1, 2, 19)], 0.9, 1.0),  # a step early: still in the membrane
         ([(1, 2, 20)], 0.95, 1.0),
         ([(1, 2, 21)], 0.0, 0.35),
         ([(2, 1, 20)], 0.95, 1.0),
@@ -77,3 +78,18 @@ def test_delay_only_task(skips: list[tuple[int, int, int]], least: float, most: 
     )  # fmt: skip
     train(net, *first_pulse(1000, 21, 0), epochs=20)
     assert least <= accuracy(net, *first_pulse(1000, 21, 1)) <= most
+
+
+def test_wider_bins_show_a_time_code_to_a_network_without_time() -> None:
+    """Two pulses, 2 or 6 steps apart. In bins of one step no bin has both: chance, exactly. In bins of four the near pair
+    meets in every second sample, and more than those cannot be told: what the twin gets right is what a count gets right."""
+    for width in (1, 4):
+        (x, y), (test, label) = gaps(1000, 24, 0, width), gaps(2000, 24, 1, width)
+        torch.manual_seed(0)
+        net = SpikingNet(3, (32,), 2, lif)
+        net.set_time("notd")
+        train(net, x, y, epochs=10, lr=0.02)
+        meet = (test[..., :2].sum(-1) == 2).any(0)
+        best = torch.where(meet, label == 0, label == 1).float().mean().item() if width > 1 else 0.5
+        assert best == pytest.approx({1: 0.5, 4: 0.75}[width], abs=0.02)
+        assert accuracy(net, test, label) == pytest.approx(best, abs=1e-9)

@@ -287,6 +287,11 @@ def test_one_branch_without_memory_is_a_soft_reset_lif() -> None:
     lif = LIF(alpha, math.nextafter(1.0, 2.0), "soft")
     assert layer(x).mean() > 0.05
     assert (layer(x) != lif((1 - alpha) * x)).double().mean() < 1e-3
+    put(layer, m=0.0)  # alpha = 1/2, and currents of few bits: no rounding anywhere
+    x = (8 * x).round() / 8
+    found = layer(x)
+    assert 0.05 < found.mean() < 0.6
+    assert torch.equal(found, LIF(0.5, math.nextafter(1.0, 2.0), "soft")(0.5 * x))
 
 
 def test_branches_share_out_the_inputs_and_stay_so() -> None:
