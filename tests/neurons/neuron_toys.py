@@ -55,6 +55,25 @@ def gaps(samples: int, T: int, seed: int, width: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(binned), torch.from_numpy(y)
 
 
+ASKED = (12, 16, 20, 24)
+"""Steps at which `delayed_xor` shows a second bit."""
+
+
+def delayed_xor(samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """One bit in the first three steps of 28, and four later ones; the labels `[4, B]` are the exclusive or of the first with
+    each. Eight channels a bit, four that mark a question, four always on."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(0, 2, (samples,), generator=generator)
+    later = torch.randint(0, 2, (len(ASKED), samples), generator=generator)
+    x = torch.zeros(28, samples, 24)
+    x[:3, :, :8] = first[:, None].float()
+    for bit, t in zip(later, ASKED, strict=True):
+        x[t : t + 2, :, 8:16] = bit[:, None].float()
+        x[t : t + 2, :, 16:20] = 1
+    x[..., 20:] = 1
+    return x, first ^ later
+
+
 def train(
     net: SpikingNet, x: Tensor, y: Tensor, epochs: int, seed: int = 0, T: int | None = None, lr: float = 5e-3
 ) -> None:

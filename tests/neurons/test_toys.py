@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 
+from snn5bench.neurons.dh_lif import DHLIF, DendriticNet
 from snn5bench.neurons.glif import GLIF
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.network import SpikingNet
 from snn5bench.neurons.neuron import Neuron
 from snn5bench.neurons.skips import SkipSpec
 from snn5bench.neurons.surrogate import Surrogate
-from tests.neurons.neuron_toys import accuracy, first_pulse, gaps, pulses, train
+from tests.neurons.neuron_toys import ASKED, accuracy, delayed_xor, first_pulse, gaps, pulses, train
 
 
 def lif(n: int) -> Neuron:
@@ -93,3 +97,36 @@ def test_wider_bins_show_a_time_code_to_a_network_without_time() -> None:
         best = torch.where(meet, label == 0, label == 1).float().mean().item() if width > 1 else 0.5
         assert best == pytest.approx({1: 0.5, 4: 0.75}[width], abs=0.02)
         assert accuracy(net, test, label) == pytest.approx(best, abs=1e-9)
+
+
+def xor_by_branches(*decays: float) -> list[float]:
+    """Accuracy at each question of a dendritic network whose branches decay so, untrained in that."""
+    torch.manual_seed(0)
+    net = DendriticNet(24, (64,), 2, len(decays), lambda n: DHLIF(n, len(decays), surrogate=Surrogate("triangle")))
+    (layer,) = net.neurons
+    assert isinstance(layer, DHLIF)
+    layer.m = torch.nn.Parameter(torch.zeros(64), requires_grad=False)
+    logits = torch.tensor([math.log(d / (1 - d)) for d in decays])
+    layer.n = torch.nn.Parameter(logits.repeat_interleave(64), requires_grad=False)
+    net.calibrate(delayed_xor(400, 1)[0])
+
+    def answers(x: torch.Tensor) -> torch.Tensor:
+        out = net(x)
+        return torch.stack([out[t + 1] + out[t + 2] for t in ASKED])
+
+    optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=0.02)
+    for step in range(150):
+        x, y = delayed_xor(200, 10 + step)
+        optimiser.zero_grad()
+        F.cross_entropy(answers(x).flatten(0, 1), y.flatten()).backward()
+        optimiser.step()
+    x, y = delayed_xor(1000, 5)
+    with torch.no_grad():
+        return (answers(x).argmax(-1) == y).float().mean(1).tolist()
+
+
+def test_delayed_xor_needs_a_slow_and_a_fast_branch() -> None:
+    """The fast one forgets the first bit, the slow one cannot tell the last bit from those before."""
+    assert min(xor_by_branches(0.3, 0.97)) > 0.97
+    assert xor_by_branches(0.3)[-1] < 0.65
+    assert xor_by_branches(0.97)[-1] < 0.85
