@@ -60,8 +60,8 @@ ASKED = (12, 16, 20, 24)
 
 
 def delayed_xor(samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """One bit in the first three steps of 28, and four later ones; the labels `[4, B]` are the exclusive or of the first with
-    each. Eight channels a bit, four that mark a question, four always on."""
+    """One bit in the first three steps of 28, and four later ones; the labels `[4, B]` are the exclusive or of the first
+    with each. Eight channels a bit, four that mark a question, four always on."""
     generator = torch.Generator().manual_seed(seed)
     first = torch.randint(0, 2, (samples,), generator=generator)
     later = torch.randint(0, 2, (len(ASKED), samples), generator=generator)
