@@ -33,9 +33,9 @@ import numpy as np
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from snn5bench.contracts.inputs import Events, Repeated
+from snn5bench.contracts.inputs import BitsHook, Events, Repeated
 from snn5bench.measure.guard import Guard, blind_spot
-from snn5bench.measure.rules import Rule, rule_for
+from snn5bench.measure.rules import Rule, reports, rule_for
 from snn5bench.measure.tally import Clock, Tally
 from snn5bench.record import LayerCounts
 
@@ -76,7 +76,8 @@ class Counter:
     """Counts while it is entered: `with Counter(model) as counter: model(x) ...; counter.result()`.
 
     The model is called on `[T, B, ...]` tensors, `Events` or `Repeated`; its weights must not change meanwhile. A hook
-    never raises into the evaluation: what fails is `missing`.
+    never raises into the evaluation: what fails is `missing`. A stack of layers that runs fused stays so, and shows its
+    spikes as bits; in the first batch, where the guard watches what each module does, it runs layer by layer.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -101,7 +102,9 @@ class Counter:
             if found is not None:
                 kind, rule = found
                 tally = self._tallies.setdefault(name, Tally(name or "(root)", kind, self._clock))
-                self._handles.append(module.register_forward_hook(self._hook(tally, rule)))
+                hook = self._hook(tally, rule)
+                takes_bits = kind in ("neuron", "synapses") and not reports(module)
+                self._handles.append(module.register_forward_hook(BitsHook(hook) if takes_bits else hook))
         self._handles.append(self._model.register_forward_hook(self._end, always_call=True))
         return self
 
