@@ -90,7 +90,7 @@ class BitsHook:
     """A forward hook that leaves a stack of layers fused: register it without options.
 
     It must also take `SpikeBits` for the spikes that a layer sends or receives, and None for a current, which a fused
-    stack never writes. All other hooks see dense tensors: the stack then runs layer by layer.
+    stack does not write. All other hooks see dense tensors: the stack then runs layer by layer.
     """
 
     look: Callable[[nn.Module, tuple[Any, ...], Any], None]

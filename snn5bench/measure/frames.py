@@ -6,7 +6,7 @@ Accumulators are 64 bit: float32 sums go wrong above 2**24.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -75,7 +75,7 @@ def look(frames: Tensor | SpikeBits) -> Look:
     steps = frames.shape[0]
     if steps > 1 and frames.stride(0) == 0:
         once = look(frames[:1])
-        fired = np.broadcast_to(once.fired, (steps, once.fired.shape[1]))
+        fired = None if once.fired is None else np.broadcast_to(once.fired, (steps, len(once.by_value)))
         return Look(fired, once.by_step.repeat(steps), once.by_value * steps, once.total * steps, once.unit)
     if frames.device.type == "cpu":
         return Look(*_look(_array(frames)))
@@ -133,7 +133,7 @@ def events_by_step(step: np.ndarray, steps: int) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _ones(word: np.uint64) -> np.int64:
+def _ones(word: Any) -> Any:
     """Set bits of a word: sums of 2, 4 and 8 bits in place, then of all eight bytes."""
     word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))

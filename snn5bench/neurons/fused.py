@@ -79,18 +79,16 @@ def run(synapses: Sequence[Synapses], neurons: Sequence[LIF], x: BatchInput) -> 
         learned = synapses[1:]
     sizes = (part.in_features for part in synapses[1:])
     layers = [Layer(n, part.constants, part.surrogate) for n, part in zip(sizes, neurons, strict=True)]
+    _show(synapses[0], x, None)
     logits, spikes = lif_stack(source, steps, layers, [p for part in learned for p in (part.weight, part.bias)])
-    shown = [
-        SpikeBits(bits.reshape(-1, steps, bits.shape[1]), one.neurons) for bits, one in zip(spikes, layers, strict=True)
-    ]
-    for k, part in enumerate(neurons):
-        _show(synapses[k], shown[k - 1] if k else x, None)
-        _show(part, None, shown[k])
-    _show(synapses[-1], shown[-1], logits)
+    for part, follower, bits in zip(neurons, synapses[1:], spikes, strict=True):
+        sent = SpikeBits(bits.reshape(-1, steps, bits.shape[1]), follower.in_features)
+        _show(part, None, sent)
+        _show(follower, sent, None)
     return logits
 
 
-def _show(module: nn.Module, received: BatchInput | SpikeBits | None, sent: Tensor | SpikeBits | None) -> None:
+def _show(module: nn.Module, received: BatchInput | SpikeBits | None, sent: SpikeBits | None) -> None:
     """Call what is hooked to a layer, as a call of the layer would."""
     for hook in module._forward_hooks.values():
         hook(module, (received,), sent)
