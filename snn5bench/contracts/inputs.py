@@ -1,12 +1,14 @@
-"""What a batch may look like before anything densifies it: sparse events, or one frame repeated."""
+"""What a batch may look like before anything densifies it: sparse events, one frame repeated, or spikes as bits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,44 @@ class Repeated:
         return self.frame.unsqueeze(0).expand(self.T, -1, -1)
 
 
+@dataclass(frozen=True, eq=False)
+class SpikeBits:
+    """The spikes of a layer that ran inside a fused stack, where they are never written as numbers."""
+
+    words: np.ndarray
+    """uint64 [B, T, ceil(C / 64)]: word w of a row holds neurons 64 w to 64 w + 63, the lowest bit first; the rest is 0"""
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """That of the dense tensor, (T, B, C)."""
+        batch, steps, _ = self.words.shape
+        return steps, batch, self.channels
+
+    def dense(self) -> Tensor:
+        """The float32 `[T, B, C]` tensor of zeros and ones."""
+        bits = np.unpackbits(self.words.view(np.uint8), axis=-1, count=self.channels, bitorder="little")
+        return torch.from_numpy(np.ascontiguousarray(bits.transpose(1, 0, 2), np.float32))
+
+
+@dataclass(frozen=True)
+class BitsHook:
+    """A forward hook that leaves a stack of layers fused: register it without options.
+
+    It must also take `SpikeBits` for the spikes that a layer sends or receives, and None for a current, which a fused
+    stack does not write. All other hooks see dense tensors: the stack then runs layer by layer.
+    """
+
+    look: Callable[[nn.Module, tuple[Any, ...], Any], None]
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """What torch or the fused stack calls after the layer."""
+        self.look(module, inputs, output)
+
+
 BatchInput = Tensor | Events | Repeated
 
 
-def dense(x: BatchInput) -> Tensor:
+def dense(x: BatchInput | SpikeBits) -> Tensor:
     """`[T, B, C]` whatever the form."""
     return x if isinstance(x, Tensor) else x.dense()

@@ -33,9 +33,9 @@ import numpy as np
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from snn5bench.contracts.inputs import Events, Repeated
+from snn5bench.contracts.inputs import BitsHook, Events, Repeated, SpikeBits
 from snn5bench.measure.guard import Guard, blind_spot
-from snn5bench.measure.rules import Rule, rule_for
+from snn5bench.measure.rules import Rule, reports, rule_for
 from snn5bench.measure.tally import Clock, Tally
 from snn5bench.record import LayerCounts
 
@@ -43,6 +43,9 @@ OPERATIONS = ("macs_per_sample", "acs_per_sample", "synops_per_sample")
 SPARSITY = ("spike_rate", "activation_sparsity")
 _READS = ("weight_reads", "bias_reads", "input_reads", "state_reads")
 _WRITES = ("state_writes", "output_writes")
+_HELD = 2**20
+"""Bytes of spikes from which on they do not wait any longer for their count."""
+_Hook = Callable[[nn.Module, tuple[Any, ...], Any], None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Counter:
     """Counts while it is entered: `with Counter(model) as counter: model(x) ...; counter.result()`.
 
     The model is called on `[T, B, ...]` tensors, `Events` or `Repeated`; its weights must not change meanwhile. A hook
-    never raises into the evaluation: what fails is `missing`.
+    never raises into the evaluation: what fails is `missing`. A stack of layers that runs fused stays so, and shows its
+    spikes as bits; in the first batch, where the guard watches what each module does, it runs layer by layer.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -91,6 +95,8 @@ class Counter:
         self._guard: Guard | None = None
         self._touched: set[int] = set()
         self._residuals: dict[str, float] = {}
+        self._waiting: dict[tuple[nn.Module, int], tuple[_Hook, list[SpikeBits]]] = {}
+        self._held = 0
 
     def __enter__(self) -> Counter:
         self._handles.append(self._model.register_forward_pre_hook(self._begin))
@@ -101,7 +107,9 @@ class Counter:
             if found is not None:
                 kind, rule = found
                 tally = self._tallies.setdefault(name, Tally(name or "(root)", kind, self._clock))
-                self._handles.append(module.register_forward_hook(self._hook(tally, rule)))
+                hook = self._hook(tally, rule)
+                takes_bits = kind in ("neuron", "synapses") and not reports(module)
+                self._handles.append(module.register_forward_hook(BitsHook(hook) if takes_bits else hook))
         self._handles.append(self._model.register_forward_hook(self._end, always_call=True))
         return self
 
@@ -119,6 +127,8 @@ class Counter:
             T, B = x.shape[0], x.shape[1]
         else:
             T, B = 1, x.shape[0]
+        if self._held > _HELD:
+            self._settle()
         self._clock.tick(T, B)
         self._running = True
         if self._guard is not None:
@@ -139,13 +149,10 @@ class Counter:
             self._residuals = {name: n / self._clock.B for name, n in self._guard.residual_adds.items()}
         self._guard = None
 
-    def _hook(self, tally: Tally, rule: Rule) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    def _hook(self, tally: Tally, rule: Rule) -> _Hook:
         metrics = {"neuron": OPERATIONS + SPARSITY, "activation": ("activation_sparsity",)}.get(tally.kind, OPERATIONS)
 
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if not self._running:
-                return
-            self._called.add(module)
+        def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if self._guard is not None:
                 self._guard.paused = True
             try:
@@ -157,7 +164,32 @@ class Counter:
                 if self._guard is not None:
                     self._guard.paused = False
 
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if not self._running:
+                return
+            self._called.add(module)
+            spikes = output if isinstance(output, SpikeBits) else next(iter(inputs), None)
+            if isinstance(spikes, SpikeBits) and spikes.shape[:2] == (self._clock.T, self._clock.B):
+                self._waiting.setdefault((module, self._clock.T), (count, []))[1].append(spikes)
+                self._held += spikes.words.nbytes
+            else:
+                count(module, inputs, output)
+
         return hook
+
+    def _settle(self) -> None:
+        """Count the spikes that wait. As bits they are small: those of several batches are counted as one batch, which
+        costs little more than one of them."""
+        T, B = self._clock.T, self._clock.B
+        sent: list[SpikeBits] = []
+        for (module, _), (count, spikes) in self._waiting.items():
+            if spikes != sent:  # what a layer receives is what the one before has sent
+                sent, joined = spikes, SpikeBits(np.concatenate([one.words for one in spikes]), spikes[0].channels)
+            self._clock.T, self._clock.B, _ = joined.shape
+            count(module, (joined,), joined)
+        self._clock.T, self._clock.B = T, B
+        self._waiting.clear()
+        self._held = 0
 
     def _note(self, metrics: tuple[str, ...], reason: str) -> None:
         for metric in metrics:
@@ -165,6 +197,7 @@ class Counter:
 
     def result(self) -> Counts:
         """Averages over all samples seen so far."""
+        self._settle()
         missing = {**self._missing}
         if self._clock.samples:
             blind = blind_spot(self._model, self._called, self._touched)

@@ -17,6 +17,8 @@ class FanOut(NamedTuple):
 
     sparse: np.ndarray
     """int64 [n]: non-zero weights that each of the n input values meets."""
+    even: int | None
+    """The same number, where it is one for all values."""
     dense: int
     """Multiplications of a dense pass over one item; products with the zeros of the padding are left out."""
     padded: int
@@ -44,11 +46,17 @@ def fan_out(module: nn.Module, item: tuple[int, ...]) -> FanOut:
     weight = weight_of(module)
     if isinstance(module, nn.Linear):
         n_out, n_in = weight.shape
-        return FanOut(row_fan_out(weight), n_in * n_out, n_in * n_out, n_out)
+        sparse = row_fan_out(weight)
+        return FanOut(sparse, even(sparse), n_in * n_out, n_in * n_out, n_out)
     ones = torch.ones_like(weight)
     sparse, outputs = _reach(module, (weight != 0).to(weight.dtype), item)
     dense, _ = _reach(module, ones, item)
-    return FanOut(sparse, int(dense.sum()), outputs * math.prod(weight.shape[1:]), outputs)
+    return FanOut(sparse, even(sparse), int(dense.sum()), outputs * math.prod(weight.shape[1:]), outputs)
+
+
+def even(fan_out: np.ndarray) -> int | None:
+    """The one number that an array consists of; None where it holds several."""
+    return int(fan_out[0]) if (fan_out == fan_out[0]).all() else None
 
 
 def row_fan_out(weight: Tensor) -> np.ndarray:

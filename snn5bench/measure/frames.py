@@ -6,26 +6,31 @@ Accumulators are 64 bit: float32 sums go wrong above 2**24.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from snn5bench.contracts.inputs import SpikeBits
+
 TERNARY, INTEGER, REAL = 0, 1, 2
 """Levels of a frame: all values in {-1, 0, 1}; all whole numbers; anything else."""
+_EVERY = np.uint64(0x0101010101010101)
 
 
 class Look(NamedTuple):
     """One quick pass over a tensor of frames."""
 
-    fired: np.ndarray
-    """int64 `[steps, n]`: in how many frames of the batch each value is not exactly zero."""
+    fired: np.ndarray | None
+    """int64 `[steps, n]`: in how many frames of the batch each value is not exactly zero; None for spikes as bits."""
     by_step: np.ndarray
     """int64 `[steps]`: its sum over values."""
     by_value: np.ndarray
     """int64 `[n]`: its sum over steps."""
+    total: int
+    """Its sum over both."""
     unit: bool
     """Whether every frame is `TERNARY`."""
 
@@ -62,13 +67,16 @@ def as_frames(x: Tensor, trailing: int, T: int, B: int) -> Tensor:
     raise ValueError(f"a tensor of shape {tuple(x.shape)} does not fit {B} samples of {T} steps")
 
 
-def look(frames: Tensor) -> Look:
+def look(frames: Tensor | SpikeBits) -> Look:
     """Who fired, and whether all frames of `[steps, B, n]` are binary or ternary."""
+    if isinstance(frames, SpikeBits):
+        by_step, by_value = _look_bits(frames.words)
+        return Look(None, by_step, by_value[: frames.channels], int(by_step.sum()), True)
     steps = frames.shape[0]
     if steps > 1 and frames.stride(0) == 0:
         once = look(frames[:1])
-        fired = np.broadcast_to(once.fired, (steps, once.fired.shape[1]))
-        return Look(fired, once.by_step.repeat(steps), once.by_value * steps, once.unit)
+        fired = None if once.fired is None else np.broadcast_to(once.fired, (steps, len(once.by_value)))
+        return Look(fired, once.by_step.repeat(steps), once.by_value * steps, once.total * steps, once.unit)
     if frames.device.type == "cpu":
         return Look(*_look(_array(frames)))
     return _look_torch(frames)
@@ -89,11 +97,8 @@ def scan(frames: Tensor, fan_out: np.ndarray) -> Scan:
 
 
 @numba.njit(cache=True, nogil=True)
-def events_by_step(
-    step: np.ndarray, channel: np.ndarray, fan_out: np.ndarray, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Events, and the outputs they reach, at each step: two int64 `[steps]`."""
-    hits = np.zeros(steps, np.int64)
+def reach_by_step(step: np.ndarray, channel: np.ndarray, fan_out: np.ndarray, steps: int) -> np.ndarray:
+    """Outputs that the events of each step reach: int64 `[steps]`."""
     reach = np.zeros(steps, np.int64)
     start, events = 0, len(step)
     while start < events:
@@ -101,10 +106,39 @@ def events_by_step(
         while end < events and step[end] == now:
             total += fan_out[channel[end]]
             end += 1
-        hits[now] += end - start
         reach[now] += total
         start = end
-    return hits, reach
+    return reach
+
+
+@numba.njit(cache=True, nogil=True)
+def events_by_step(step: np.ndarray, steps: int) -> np.ndarray:
+    """Events of each step, int64 `[steps]`: quick where they come in runs, since a bit tells for each of 64 events if its
+    run ends there."""
+    hits = np.zeros(steps, np.int64)
+    at = done = 0
+    while at + 64 < len(step):
+        ends = np.uint64(0)
+        for i in range(64):
+            ends |= np.uint64(step[at + i] != step[at + i + 1]) << np.uint64(i)
+        while ends != 0:
+            stop = at + 1 + _ones((ends & (~ends + np.uint64(1))) - np.uint64(1))
+            hits[step[stop - 1]] += stop - done
+            done = stop
+            ends &= ends - np.uint64(1)
+        at += 64
+    for k in range(done, len(step)):
+        hits[step[k]] += 1
+    return hits
+
+
+@numba.njit(cache=True, nogil=True)
+def _ones(word: Any) -> Any:
+    """Set bits of a word: sums of 2, 4 and 8 bits in place, then of all eight bytes."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * _EVERY) >> np.uint64(56))
 
 
 def _array(x: Tensor) -> np.ndarray:
@@ -113,7 +147,7 @@ def _array(x: Tensor) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _look(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+def _look(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, bool]:
     steps, batch, n = x.shape
     fired = np.zeros((steps, n), np.int64)
     by_step = np.zeros(steps, np.int64)
@@ -131,14 +165,36 @@ def _look(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
             fired[step, i] = within[i]
             by_step[step] += within[i]
             by_value[i] += within[i]
-    return fired, by_step, by_value, not np.any(beyond)
+    return fired, by_step, by_value, by_step.sum(), not np.any(beyond)
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_bits(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`by_step`, and `by_value` of all bits: eight columns are added up at once in the bytes of a word, which hold 255."""
+    batch, steps, width = words.shape
+    by_step = np.zeros(steps, np.int64)
+    by_value = np.zeros(64 * width, np.int64)
+    rows = words.reshape(-1, width)
+    for w in range(width):
+        for b in range(batch):
+            for step in range(steps):
+                by_step[step] += _ones(words[b, step, w])
+        for low in range(0, len(rows), 255):
+            some = rows[low : low + 255, w].copy()
+            for i in range(8):
+                sums = np.uint64(0)
+                for word in some:
+                    sums += (word >> np.uint64(i)) & _EVERY
+                for k in range(8):
+                    by_value[64 * w + 8 * k + i] += np.int64((sums >> np.uint64(8 * k)) & np.uint64(255))
+    return by_step, by_value
 
 
 def _look_torch(frames: Tensor) -> Look:
     """The same in torch operations, for tensors that are not on the CPU."""
     hit = frames != 0
     fired = hit.sum(1, dtype=torch.int64).cpu().numpy()
-    return Look(fired, fired.sum(1), fired.sum(0), not bool((hit & (frames.abs() != 1)).any()))
+    return Look(fired, fired.sum(1), fired.sum(0), int(fired.sum()), not bool((hit & (frames.abs() != 1)).any()))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn5bench.contracts.inputs import Events, Repeated
-from snn5bench.measure.fanout import SYNAPTIC, FanOut, fan_out, row_fan_out, trailing, weight_of
-from snn5bench.measure.frames import INTEGER, TERNARY, Look, as_frames, events_by_step, look, scan
-from snn5bench.measure.tally import Tally
+from snn5bench.contracts.inputs import Events, Repeated, SpikeBits, dense
+from snn5bench.measure.fanout import SYNAPTIC, FanOut, even, fan_out, row_fan_out, trailing, weight_of
+from snn5bench.measure.frames import INTEGER, TERNARY, Look, as_frames, events_by_step, look, reach_by_step, scan
+from snn5bench.measure.tally import Clock, Tally
 
 Rule = Callable[[nn.Module, tuple[Any, ...], Any, Tally], None]
 
@@ -104,14 +104,17 @@ class Synapses:
         if isinstance(x, Events):
             fan = self._fan(module, (x.channels,), tally)
             steps, items = x.T, 1
-            hits, reach = events_by_step(x.step, x.channel, fan.sparse, x.T)
-            seen = _Seen(reach, int(reach.sum()), 0, int(hits.sum()), 0, 0)
+            if fan.even is None:
+                reach = reach_by_step(x.step, x.channel, fan.sparse, x.T)
+                seen = _Seen(reach, int(reach.sum()), 0, len(x.step), 0, 0)
+            else:
+                seen = _Seen(events_by_step(x.step, x.T) * fan.even, len(x.step) * fan.even, 0, len(x.step), 0, 0)
         else:
             x = x.dense() if isinstance(x, Repeated) else x
-            frames = as_frames(x, trailing(module), clock.T, clock.B)
-            fan = self._fan(module, tuple(x.shape[x.ndim - trailing(module) :]), tally)
+            frames = _frames(x, trailing(module), clock)
+            fan = self._fan(module, tuple(x.shape[-trailing(module) :]), tally)
             steps, items = frames.shape[0], frames.shape[2] // len(fan.sparse)
-            seen = _through(x, frames, fan.sparse if items == 1 else np.tile(fan.sparse, items), tally)
+            seen = _through(x, frames, fan.sparse if items == 1 else np.tile(fan.sparse, items), fan.even, tally)
         calls, outputs = steps * clock.B, fan.outputs * items
         tally.trace("synops", seen.synops, tally.step(steps))
         tally.add("acs", seen.acs)
@@ -164,13 +167,25 @@ class _Seen(NamedTuple):
     """Frames that are not unit."""
 
 
-def _through(x: Tensor, frames: Tensor, fan_out: np.ndarray, tally: Tally) -> _Seen:
-    """Send frames through weights: the quick way where all are unit, else frame by frame."""
+def _frames(x: Tensor | SpikeBits, trailing: int, clock: Clock) -> Tensor | SpikeBits:
+    """`as_frames`; spikes as bits stay so where they are the whole sequences of the batch."""
+    if isinstance(x, SpikeBits) and x.shape[:2] == (clock.T, clock.B):
+        return x
+    return as_frames(dense(x), trailing, clock.T, clock.B)
+
+
+def _through(
+    x: Tensor | SpikeBits, frames: Tensor | SpikeBits, fan_out: np.ndarray, same: int | None, tally: Tally
+) -> _Seen:
+    """Send frames through weights: the quick way where all are unit, else frame by frame. `same` is `even(fan_out)`."""
     quick = _look_once(x, frames, tally)
     if quick.unit:
-        reach = quick.by_step * fan_out[0] if (fan_out == fan_out[0]).all() else quick.fired @ fan_out
-        return _Seen(reach, int(reach.sum()), 0, int(quick.by_step.sum()), 0, 0)
-    found = scan(frames, fan_out)
+        if same is not None:
+            return _Seen(quick.by_step * same, quick.total * same, 0, quick.total, 0, 0)
+        fired = look(dense(frames)).fired if quick.fired is None else quick.fired
+        reach = fired @ fan_out
+        return _Seen(reach, int(reach.sum()), 0, quick.total, 0, 0)
+    found = scan(dense(frames), fan_out)
     unit, whole = found.level == TERNARY, found.level == INTEGER
     if whole.any():
         tally.add("integer_macs", found.weighted[whole])
@@ -181,10 +196,10 @@ def _through(x: Tensor, frames: Tensor, fan_out: np.ndarray, tally: Tally) -> _S
     return _Seen(synops, acs, int(synops.sum()) - acs, spikes_in, reals_in, int((~unit).sum()))
 
 
-def _look_once(x: Tensor, frames: Tensor, tally: Tally) -> Look:
-    """Look at a tensor, unless the layer before has just sent that very one. In inference mode, where torch does not
-    tell whether a tensor was written to, always look."""
-    version = -1 if x.is_inference() else x._version
+def _look_once(x: Tensor | SpikeBits, frames: Tensor | SpikeBits, tally: Tally) -> Look:
+    """Look at spikes, unless the layer before has just sent these very ones. In inference mode, where torch does not
+    tell whether a tensor was written to, always look. (Nobody writes to bits.)"""
+    version = 0 if isinstance(x, SpikeBits) else -1 if x.is_inference() else x._version
     latest = tally.clock.latest
     if latest is not None and latest[0] is x and version == latest[1] >= 0:
         return latest[2]
@@ -196,8 +211,8 @@ def _look_once(x: Tensor, frames: Tensor, tally: Tally) -> Look:
 def neuron(module: nn.Module, inputs: tuple[Any, ...], output: Any, tally: Tally) -> None:
     """State updates, spikes, and the recurrent weights that no hook can see."""
     clock = tally.clock
-    out = first_tensor(output)
-    frames = as_frames(out, 1, clock.T, clock.B)
+    out = output if isinstance(output, SpikeBits) else first_tensor(output)
+    frames = _frames(out, 1, clock)
     steps, batch, n = frames.shape
     start = tally.step(steps)
     tally.spiking = bool(spikes(module))
@@ -213,16 +228,15 @@ def neuron(module: nn.Module, inputs: tuple[Any, ...], output: Any, tally: Tally
         "steps": steps * batch,
     }
     if tally.spiking:
-        total = int(seen.by_step.sum())
         tally.trace("spikes", seen.by_step, start)
-        defaults |= {"spikes": total, "output_writes": total}
+        defaults |= {"spikes": seen.total, "output_writes": seen.total}
     for key, value in defaults.items():
         if key not in told:
             tally.add(key, value)
     _add_told(told, tally)
     tally.facts |= {"out_features": n, "states": states}
     if feeds_back(module) and not told.keys() & {"acs", "macs"}:
-        _recurrent(module.recurrent_weight, frames, tally, start)  # type: ignore[arg-type]
+        _recurrent(module.recurrent_weight, dense(frames), tally, start)  # type: ignore[arg-type]
 
 
 def feeds_back(module: nn.Module) -> bool:
@@ -238,7 +252,8 @@ def _recurrent(weight: Tensor | nn.Linear, frames: Tensor, tally: Tally, start: 
     before = torch.zeros_like(frames[:1]) if tally.last is None else tally.last
     tally.last = frames[-1:].detach().clone()
     fed_back = torch.cat([before, frames[:-1]])
-    seen = _through(fed_back, fed_back, row_fan_out(matrix.detach()), tally)
+    fan = row_fan_out(matrix.detach())
+    seen = _through(fed_back, fed_back, fan, even(fan), tally)
     tally.trace("synops", seen.synops, start)
     tally.add("acs", seen.acs)
     tally.add("macs", seen.macs)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
+from snn5bench.contracts.inputs import SpikeBits
 from snn5bench.measure.frames import Look
 from snn5bench.record import LayerCounts
 
@@ -20,7 +21,7 @@ class Clock:
         self.T = 0
         self.B = 0
         self.samples = 0
-        self.latest: tuple[Tensor, int, Look] | None = None
+        self.latest: tuple[Tensor | SpikeBits, int, Look] | None = None
         """The last output that was looked at, its version, and what was seen: it is the next layer's input."""
 
     def tick(self, T: int, B: int) -> None:

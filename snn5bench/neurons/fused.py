@@ -1,4 +1,4 @@
-"""A whole stack of synapses and LIF neurons as one op: what `SpikingNet` runs where nobody looks between its layers.
+"""A whole stack of synapses and LIF neurons as one op: what `SpikingNet` runs where nobody needs tensors between layers.
 
 Currents are never written: the rows of a layer's weights are added up where its membrane will stand. Spikes go from layer
 to layer as bits. Samples are independent of one another, hence the arrays are sample by sample, `[B, T, N]`, and the
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from snn5bench.contracts.inputs import BatchInput, Events, Repeated
+from snn5bench.contracts.inputs import BatchInput, BitsHook, Events, Repeated, SpikeBits
 from snn5bench.neurons.backend import compiled
 from snn5bench.neurons.gather import SAMPLES
 from snn5bench.neurons.lif import LIF
@@ -45,7 +45,7 @@ class Layer(NamedTuple):
 
 def fusible(synapses: Sequence[nn.Module], neurons: Sequence[nn.Module]) -> bool:
     """Whether `run` does the same as calling these modules one after the other: there are compiled kernels for all of
-    them, and nothing hooked to any, such as a counter."""
+    them, and nothing hooked to any but what takes spikes as bits, such as a counter."""
     weights = [part.weight for part in synapses if isinstance(part, Synapses) and part.bias is not None]
     leaky = [part for part in neurons if isinstance(part, LIF) and part.recurrent_weight is None]
     return (
@@ -58,10 +58,10 @@ def fusible(synapses: Sequence[nn.Module], neurons: Sequence[nn.Module]) -> bool
 
 
 def _own(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a call of `module` is `kind.forward` and nothing else."""
+    """Whether a call of `module` is `kind.forward` and nothing else, hooks that take bits apart."""
     return (
         getattr(module.forward, "__func__", None) is kind.forward
-        and not module._forward_hooks
+        and all(isinstance(hook, BitsHook) for hook in module._forward_hooks.values())
         and not module._forward_pre_hooks
         and not module._backward_hooks
         and not module._backward_pre_hooks
@@ -75,15 +75,30 @@ def run(synapses: Sequence[Synapses], neurons: Sequence[LIF], x: BatchInput) -> 
     if isinstance(x, Events):
         source, learned = x, synapses
     else:
-        source = synapses[0](Repeated(x.frame, 1) if isinstance(x, Repeated) else x)
+        source = synapses[0].forward(Repeated(x.frame, 1) if isinstance(x, Repeated) else x)
         learned = synapses[1:]
     sizes = (part.in_features for part in synapses[1:])
     layers = [Layer(n, part.constants, part.surrogate) for n, part in zip(sizes, neurons, strict=True)]
-    return lif_stack(source, steps, layers, [p for part in learned for p in (part.weight, part.bias)])
+    _show(synapses[0], x, None)
+    logits, spikes = lif_stack(source, steps, layers, [p for part in learned for p in (part.weight, part.bias)])
+    for part, follower, bits in zip(neurons, synapses[1:], spikes, strict=True):
+        sent = SpikeBits(bits.reshape(-1, steps, bits.shape[1]), follower.in_features)
+        _show(part, None, sent)
+        _show(follower, sent, None)
+    return logits
 
 
-def lif_stack(source: Events | Tensor, steps: int, layers: Sequence[Layer], parameters: Sequence[Tensor]) -> Tensor:
-    """Logits per step `[T, B, classes]` of LIF layers with synapses between them and a linear read-out.
+def _show(module: nn.Module, received: BatchInput | SpikeBits | None, sent: SpikeBits | None) -> None:
+    """Call what is hooked to a layer, as a call of the layer would."""
+    for hook in module._forward_hooks.values():
+        hook(module, (received,), sent)
+
+
+def lif_stack(
+    source: Events | Tensor, steps: int, layers: Sequence[Layer], parameters: Sequence[Tensor]
+) -> tuple[Tensor, list[np.ndarray]]:
+    """Logits per step `[T, B, classes]` of LIF layers with synapses between them and a linear read-out, and the spikes of
+    each layer as bits, `[B * T, words]`.
 
     `source` are events, or the current of the first layer, `[T, B, N]` or `[1, B, N]` where every step has the same.
     `parameters` are weight `[N, C]` and bias `[N]` of each layer (the first's only if `source` are events), then of the
@@ -91,7 +106,8 @@ def lif_stack(source: Events | Tensor, steps: int, layers: Sequence[Layer], para
     """
     if torch.is_grad_enabled():
         return _Stack.apply(source, steps, tuple(layers), *parameters)
-    return _forward(source, steps, layers, parameters, keep=False)[0]
+    logits, _, spikes = _forward(source, steps, layers, parameters, keep=False)
+    return logits, spikes
 
 
 def _forward(
@@ -128,11 +144,11 @@ class _Stack(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, source: Events | Tensor, steps: int, layers: tuple[Layer, ...], *parameters: Tensor
-    ) -> Tensor:
+    ) -> tuple[Tensor, list[np.ndarray]]:
         logits, ctx.membranes, ctx.spikes = _forward(source, steps, layers, parameters, keep=True)
         ctx.layers, ctx.source = layers, source if isinstance(source, Events) else len(source)
         ctx.save_for_backward(*parameters[::2])
-        return logits
+        return logits, ctx.spikes
 
     @staticmethod
     @once_differentiable

@@ -38,6 +38,9 @@ class Neuron(nn.Module):
     """
 
     time: Time = "full"
+    spiking = True
+    states: int = 1
+    """State variables of a neuron: what counters read."""
 
     def set_time(self, mode: str) -> None:
         """Choose `full`, `sdbp` or `notd`."""

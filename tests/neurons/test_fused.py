@@ -139,9 +139,9 @@ def test_gradcheck(hard: bool) -> None:
     narrow = fused.Layer(3, LifConstants(0.8, 0.7, hard, False, True), Surrogate("rectangle", 1e-9))
     layers = [narrow, narrow._replace(neurons=4)]
     events = to_events(trains(2)[..., :5])
-    assert gradcheck(lambda *p: fused.lif_stack(events, T, layers, p), parameters)
+    assert gradcheck(lambda *p: fused.lif_stack(events, T, layers, p)[0], parameters)
     current = torch.randn(T, 2, 3, dtype=torch.float64, generator=generator).requires_grad_()
-    assert gradcheck(lambda x, *p: fused.lif_stack(x, T, layers, p), (current, *parameters[2:]))
+    assert gradcheck(lambda x, *p: fused.lif_stack(x, T, layers, p)[0], (current, *parameters[2:]))
 
 
 def test_a_sample_does_not_depend_on_its_batch() -> None:
