@@ -31,7 +31,8 @@ from snn5bench.seeds import stream
 from snn5bench.train import bptt, predict
 
 SELECTION_RULE = "best validation epoch"
-EVAL_BATCH = 256
+EVAL_BATCH = 128
+"""Samples evaluated together. With twice as many, tensors are so large that each is new memory from the system."""
 
 EpochDone = Callable[[int, int], None]
 """Called with (epochs done, epochs in all)."""
@@ -135,6 +136,8 @@ class _Run:
         """Train, and return the network with the weights of the epoch that validation chose."""
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else every new tensor is filled with NaN first: up to a fifth of a step, for memory that nothing reads.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.manual_seed(stream("init", self.cell.seed))
         np.random.seed(stream("numpy", self.cell.seed) % 2**32)  # noqa: NPY002 (methods may draw from the global stream)
         train = self._batches(TRAIN, stream("order", self.cell.seed))

@@ -117,6 +117,28 @@ def test_the_same_cell_gives_the_same_bits():
     assert execute(cell(seed=1)).record.curve != first.record.curve
 
 
+@pytest.mark.parametrize("method", ["lif", "glif", "tskips", "spikingssm", "sssa"])
+def test_new_memory_and_the_evaluation_batch_move_no_bit(method, monkeypatch):
+    """Training leaves new tensors unfilled; filled with NaN they give the same, so that nothing reads what it has not
+    written. Nor does a sample's prediction depend on the samples evaluated beside it."""
+    first = execute(cell(method=method))
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+    seeded = torch.manual_seed
+
+    def filling(seed):
+        torch.utils.deterministic.fill_uninitialized_memory = True
+        return seeded(seed)
+
+    monkeypatch.setattr(torch, "manual_seed", filling)
+    monkeypatch.setattr(module, "EVAL_BATCH", 7)
+    second = execute(cell(method=method))
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    assert first.record.status is Status.DONE
+    assert first.record.curve == second.record.curve
+    assert first.arrays["prediction"].tobytes() == second.arrays["prediction"].tobytes()
+
+
 @pytest.mark.parametrize("method", ["lif", "glif", "tskips"])
 def test_notd_is_exactly_at_chance_where_the_theorem_says_so(method):
     params = {"hidden": [12, 12]}

@@ -50,15 +50,16 @@ def surrogate_row(shape, width, scale, v, theta, out):
 
 @exact
 def lif_forward(x, carry, decay, theta, hard, v, s):
-    """Fill membrane `v` and spikes `s` `[T, M]`; `carry` `[M]` is updated in place."""
+    """Fill membrane `v` and spikes `s` `[T, M]`; `carry` `[M]` is updated in place. `v` is `[1, M]` where it is not kept."""
     steps, cells = x.shape
     one = x.dtype.type(1)
     zero = x.dtype.type(0)
+    kept = len(v) == steps
     for start in range(0, cells, _BLOCK):
         stop = min(cells, start + _BLOCK)
         c = carry[start:stop]
         for t in range(steps):
-            x_t, v_t, s_t = x[t, start:stop], v[t, start:stop], s[t, start:stop]
+            x_t, v_t, s_t = x[t, start:stop], v[t if kept else 0, start:stop], s[t, start:stop]
             if hard:
                 for i in range(stop - start):
                     u = c[i] + x_t[i]

@@ -41,7 +41,9 @@ def lif_scan(x: Tensor, carry: Tensor | None, constants: LifConstants, surrogate
     if carry is None:
         carry = x.new_zeros(x.shape[1:])
     if compiled(x, carry):
-        return _LifScan.apply(x, carry, constants, surrogate)
+        if torch.is_grad_enabled() and (x.requires_grad or carry.requires_grad):
+            return _LifScan.apply(x, carry, constants, surrogate)
+        return _run(x, carry, constants, x.new_empty((1, *x.shape[1:])))
     return lif_loop(x, carry, constants, surrogate)
 
 
@@ -58,22 +60,28 @@ def lif_loop(x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surro
     return torch.stack(spikes), carry if through_time else carry.detach()
 
 
+def _run(x: Tensor, carry: Tensor, constants: LifConstants, membrane: Tensor) -> tuple[Tensor, Tensor]:
+    """Spikes and the last carry; `membrane` is filled, or is of one step and of no use where no gradient is wanted."""
+    real = np.float32 if x.dtype == torch.float32 else np.float64
+    current = x.detach().contiguous()
+    spikes = torch.empty_like(current)
+    last = carry.detach().clone(memory_format=torch.contiguous_format)
+    lif_forward(
+        flat(current), last.numpy().reshape(-1), real(constants.decay), real(constants.threshold), constants.hard,
+        flat(membrane), flat(spikes),
+    )  # fmt: skip
+    return spikes, last
+
+
 class _LifScan(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surrogate
     ) -> tuple[Tensor, Tensor]:
-        real = np.float32 if x.dtype == torch.float32 else np.float64
-        current = x.detach().contiguous()
-        membrane, spikes = torch.empty_like(current), torch.empty_like(current)
-        last = carry.clone(memory_format=torch.contiguous_format)
-        lif_forward(
-            flat(current), last.numpy().reshape(-1), real(constants.decay), real(constants.threshold), constants.hard,
-            flat(membrane), flat(spikes),
-        )  # fmt: skip
+        membrane = torch.empty(x.shape, dtype=x.dtype)
         ctx.membrane, ctx.constants, ctx.surrogate = membrane, constants, surrogate
         ctx.set_materialize_grads(False)
-        return spikes, last
+        return _run(x, carry, constants, membrane)
 
     @staticmethod
     @once_differentiable

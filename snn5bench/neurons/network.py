@@ -98,6 +98,9 @@ class SpikingNet(nn.Module):
         first = Track([self.feed(1)(x)])
         for layers, span in self._blocks(live, steps, self.depth + 1 if last is None else last):
             memories = [Memory() for _ in range(self.depth)] if span < steps else None
+            if memories:
+                for track in (first, *inputs.values(), *sent):
+                    track.cut(span)
             for start in range(0, steps, span):
                 stop = min(steps, start + span)
                 for layer in layers:

@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_WIDTHS = (128, 64, 16, 4, 1)
+_WIDTHS = (128, 64, 32, 16, 4, 1)
 _LONG = ir.IntType(64)
 
 

@@ -123,6 +123,11 @@ class Track:
             return None
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
+    def cut(self, steps: int) -> None:
+        """Cut what has been sent into chunks of `steps`, all at once: the gradient of a slice is as long as what it was
+        taken from, so that slices taken one by one cost the square of their number."""
+        self.chunks = [part for chunk in self.chunks for part in chunk.split(steps)]
+
     def whole(self) -> Tensor:
         """All steps."""
         return self.chunks[0] if len(self.chunks) == 1 else torch.cat(self.chunks)

@@ -135,6 +135,19 @@ def test_chunks_equal_the_whole_sequence(
         torch.testing.assert_close(value, chunked[name], rtol=1e-9, atol=1e-9, msg=name)
 
 
+@pytest.mark.parametrize("reset", ["hard", "soft"])
+@pytest.mark.parametrize("steps", [1, 12])
+def test_same_bits_without_gradients(reset: str, steps: int) -> None:
+    layer, x = LIF(0.9, 1.0, reset), current(steps).float()
+    learning, looking = Memory(), Memory()
+    spikes = [layer(x.clone().requires_grad_(), learning) for _ in range(2)]
+    with torch.no_grad():
+        seen = [layer(x, looking) for _ in range(2)]
+    assert torch.cat(spikes).any()
+    assert torch.equal(torch.cat(spikes), torch.cat(seen))
+    assert torch.equal(learning.state[0], looking.state[0])
+
+
 def test_same_bits_each_run() -> None:
     layer = LIF(recurrent=7)
     first, second = run(layer, current().float(), None), run(layer, current().float(), None)

@@ -11,7 +11,7 @@ from snn5bench.contracts.method import set_time
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.network import SpikingNet
 from snn5bench.neurons.neuron import Neuron
-from snn5bench.neurons.skips import Skip, SkipSpec
+from snn5bench.neurons.skips import Skip, SkipSpec, Track
 from snn5bench.neurons.surrogate import Surrogate
 
 T, B, C, H = 24, 5, 10, 16
@@ -47,6 +47,18 @@ def test_zero_weight_is_no_skip_bit_for_bit(monkeypatch: pytest.MonkeyPatch, ker
     for skip in net.skips:
         skip.alpha.data.zero_()  # type: ignore[union-attr, operator]
     assert torch.equal(net(signal()), plain(signal()))
+
+
+@pytest.mark.parametrize("span", [1, 5, 24, 40])
+def test_a_cut_track_has_the_same_windows(span: int) -> None:
+    sent = torch.arange(float(T)).view(T, 1, 1)
+    track = Track([sent])
+    track.cut(span)
+    assert [len(chunk) for chunk in track.chunks] == [min(span, T - at) for at in range(0, T, span)]
+    for start, stop in itertools.product(range(-3, T), range(T + 1)):
+        wanted, found = Track([sent]).window(start, stop), track.window(start, stop)
+        assert (wanted is None) == (found is None)
+        assert wanted is None or found is None or torch.equal(wanted, found)
 
 
 def test_delay_zero_is_a_plain_skip() -> None:

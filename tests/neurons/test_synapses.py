@@ -45,10 +45,13 @@ def test_events_equal_dense(monkeypatch: pytest.MonkeyPatch, kernels: str, bias:
 
 @pytest.mark.parametrize("kernels", ["numba", "torch"])
 @pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
-def test_spikes_equal_dense(monkeypatch: pytest.MonkeyPatch, kernels: str, density: float) -> None:
+@pytest.mark.parametrize(("channels", "neurons"), [(30, 11), (96, 32), (48, 181), (181, 48)])
+def test_spikes_equal_dense(
+    monkeypatch: pytest.MonkeyPatch, kernels: str, density: float, channels: int, neurons: int
+) -> None:
     monkeypatch.setenv("SNN5BENCH_KERNELS", kernels)
-    x = torch.from_numpy(spikes(density=density)).double().requires_grad_()
-    layer = Synapses(30, 11, spiking=True).double()
+    x = torch.from_numpy(spikes(channels=channels, density=density)).double().requires_grad_()
+    layer = Synapses(channels, neurons, spiking=True).double()
     dense = F.linear(x, layer.weight, layer.bias)
     wanted = [x, *layer.parameters()]
     found = layer(x)
