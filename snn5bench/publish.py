@@ -102,7 +102,9 @@ def front_page(suites: Path, results: Path, console: Console) -> None:
 
 def probes_of(table: Table, path: Path) -> dict[DataKey, Probe]:
     """The probes in the file, of those datasets that hold the very samples that the table's rows were fed."""
-    fed = {data_key(row): row.setup.fingerprints.values() for row in table.rows}
+    fed: dict[DataKey, set[str]] = {}
+    for row in table.rows:
+        fed.setdefault(data_key(row), set()).update(row.setup.fingerprints.values())
     found = {(probe.dataset, text_of(probe.params)): probe for probe in read_probes(path)}
     return {
         key: Probe(

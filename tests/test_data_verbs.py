@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from snn5bench.data.probe import stored
 from snn5bench.data.pulse_order import PulseOrder
 from snn5bench.data.whole import check_packed, fingerprint
 from snn5bench.errors import BenchError
+from snn5bench.publish import probes_of
+from snn5bench.report.table import Table
 from snn5bench.shelf import probes, read_probes
 
 
@@ -121,6 +125,12 @@ def test_probes_of_a_suite_are_written_for_the_front_page(tmp_path):
     path = tmp_path / "two" / "probes.json"
     (found,) = read_probes(path)
     assert found.dataset == "digits" and found.lines["counts, logistic"].accuracy > 0.9
+    setups = [
+        SimpleNamespace(dataset_name="digits", dataset_params=found.params, fingerprints=prints)
+        for prints in ({0: found.fingerprint}, {})
+    ]
+    table = cast("Table", SimpleNamespace(rows=[SimpleNamespace(setup=setup) for setup in setups]))
+    assert len(probes_of(table, path)) == 1, "a row that ran nowhere, the last, hid what the others were fed"
     before = path.read_bytes()
     assert "wrote" in typed(*words).stdout and path.read_bytes() == before
     assert isinstance(typed(*words, "--seeds", "x").exception, BenchError)
