@@ -55,7 +55,7 @@ def _through_a_file(model: nn.Module) -> dict[str, Any]:
         loaded: dict[str, Any] = torch.load(file, weights_only=True)
     except Exception as error:  # what refuses an object is `pickle`, which nothing here imports
         raise Fault(
-            f"its state cannot be saved and loaded with weights_only: {_first(error)}",
+            f"its state cannot be saved and loaded with weights_only: {_first(error)[:120]}",
             "tensors and plain values",
             "a `get_extra_state` that returns an object of a class of its own",
         ) from None
@@ -64,7 +64,7 @@ def _through_a_file(model: nn.Module) -> dict[str, Any]:
 
 def _first(error: Exception) -> str:
     """The first line of what an exception says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _modules(model: nn.Module) -> list[tuple[str, str]]:
@@ -90,9 +90,9 @@ def moves(subject: Subject) -> str:
     try:
         moved = feed(model, dense(x.float()).to(device))
     except NotImplementedError as unsupported:
-        return f"in float64 alone: {str(unsupported).splitlines()[0][:100]}"
+        return f"in float64 alone: {_first(unsupported)[:100]}"
     except RuntimeError as error:
-        text = str(error).splitlines()[0]
+        text = _first(error)
         if found is None and "device" not in text:
             return f"in float64 alone: {text[:100]}"
         raise Fault(
