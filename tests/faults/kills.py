@@ -286,5 +286,6 @@ def _repository(world: World) -> Path:
     named = [line for line in lines if line.strip() not in {"- smoke"}]
     text = "\n".join(named).replace("- bundled", "- night").replace("run ${item}", "run ${item} --no-track -j 2")
     (folder / "dvc.yaml").write_text(text.replace("python -m", f"{sys.executable} -m"))
-    world.must(world.finish(world.start([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=folder)))
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text() + "    no_scm = true\n")
     return folder
