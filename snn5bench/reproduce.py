@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from snn5bench import environment, stats
+from snn5bench import device, environment, stats
 from snn5bench.cell import Cell, differences
 from snn5bench.errors import BenchError, ExitCode, did_you_mean
 from snn5bench.execute import Outcome
@@ -63,6 +63,7 @@ def reproduce_row(
     left = [_left_out(cell, record) for cell, record in last.items() if cell not in stored]
     if not stored:
         raise BenchError(f"'{row}' has no finished record to compare with", str(store.cells), "run the suite first")
+    device.require()
     again = _run(list(stored), jobs, Display(console), quiet=as_json)
     found = [compare(cell, record, store.arrays(record), again[cell]) for cell, record in stored.items()]
     verdict = judge(list(stored), stored, store, again, found)
