@@ -17,7 +17,10 @@ CPU, CUDA = "cpu", "cuda"
 
 def chosen() -> str:
     """`cpu` (the default, also where a GPU is there: numbers must not change with the machine) or `cuda`."""
-    name = os.environ.get(VARIABLE) or CPU
+    return _known(os.environ.get(VARIABLE) or CPU)
+
+
+def _known(name: str) -> str:
     if name not in (CPU, CUDA):
         raise BenchError(f"no device is called '{name}'", f"--device, or {VARIABLE}", did_you_mean(name, (CPU, CUDA)))
     return name
@@ -25,12 +28,8 @@ def chosen() -> str:
 
 def choose(name: str) -> None:
     """Make `name` the device of this process and of its workers. Raises `BenchError` for another word."""
-    os.environ[VARIABLE] = name
-    try:
-        chosen()
-    except BenchError:
-        del os.environ[VARIABLE]
-        raise
+    if _known(name) != (os.environ.get(VARIABLE) or CPU):
+        os.environ[VARIABLE] = name
 
 
 def require() -> None:

@@ -65,7 +65,7 @@ def test_what_cannot_train_on_a_gpu_keeps_its_cpu_key(monkeypatch, method, param
 
 @pytest.mark.parametrize("verb", [["plan", "smoke"], ["run", "smoke"], ["reproduce", "x"], ["why", "x"]])
 def test_another_word_is_refused_before_anything_runs(monkeypatch, verb):
-    monkeypatch.delenv(device.VARIABLE, raising=False)
+    monkeypatch.setenv(device.VARIABLE, "cpu")
     result = CliRunner().invoke(app, [*verb, "--device", "cud"])
     assert isinstance(result.exception, BenchError)
     (problem,) = result.exception.problems
@@ -80,9 +80,8 @@ def test_the_variable_is_read_and_refused_alike(monkeypatch):
 
 @NO_GPU
 def test_a_run_without_a_gpu_is_refused_before_anything_runs(monkeypatch, tmp_path):
-    monkeypatch.delenv(device.VARIABLE, raising=False)
+    monkeypatch.setenv(device.VARIABLE, "cpu")
     result = CliRunner().invoke(app, ["run", "smoke", "--device", "cuda", "--no-track", "--results", str(tmp_path)])
-    monkeypatch.delenv(device.VARIABLE, raising=False)
     assert isinstance(result.exception, BenchError) and not list(tmp_path.rglob("*.json"))
     (problem,) = result.exception.problems
     assert (
@@ -98,9 +97,8 @@ def test_a_cell_without_a_gpu_fails_with_the_reason(monkeypatch):
 
 
 def test_a_plan_for_a_gpu_needs_none(monkeypatch, tmp_path):
-    monkeypatch.delenv(device.VARIABLE, raising=False)
+    monkeypatch.setenv(device.VARIABLE, "cpu")
     result = CliRunner().invoke(app, ["plan", "smoke", "--device", "cuda", "--json", "--results", str(tmp_path)])
-    monkeypatch.delenv(device.VARIABLE, raising=False)
     assert result.exit_code == 0, result.output
 
 
