@@ -90,3 +90,33 @@ def test_lif_without_gradient_and_with_a_summed_read_out():
         given = x.clone().requires_grad_()
         found += torch.autograd.grad((scan(given, carry, LIF[1], made)[0].sum(0) * weight).sum(), given)
     same(found[:1], found[1:], torch.float64)
+
+
+def plif_loop(x, state, k, made, through_time):
+    spikes = []
+    for current in x:
+        state = state if through_time else state.detach()
+        v = state + (current - state) * k
+        s = made(v - 1)
+        spikes.append(s)
+        state = v * (1 - s.detach())
+    return torch.stack(spikes), state
+
+
+@pytest.mark.parametrize("dtype", REAL, ids=str)
+@pytest.mark.parametrize("through_time", [True, False])
+@pytest.mark.parametrize("shape", ["atan", "triangle"])
+def test_plif(through_time, shape, dtype):
+    from snn5bench.neurons import triton_plif
+
+    x, state, k = random(T, B, N, dtype=dtype, scale=2.0), random(B, N, dtype=dtype, seed=1), random(1, dtype=dtype)[0]
+    k = torch.sigmoid(k)
+    upstream = [random(T, B, N, dtype=dtype, seed=2), random(B, N, dtype=dtype, seed=3)]
+    made, ends = surrogate(shape, dtype), []
+    for scan in (triton_plif.plif_scan, plif_loop):
+        inputs = [part.clone().requires_grad_() for part in (x, state, k)]
+        outputs = scan(*inputs, made, through_time)
+        ends.append((*outputs, *gradients(outputs, inputs, upstream)))
+    assert torch.equal(ends[0][0], ends[1][0]) and 0 < ends[0][0].mean() < 1
+    assert torch.equal(ends[0][1], ends[1][1])
+    same(ends[0][2:], ends[1][2:], dtype)
