@@ -32,7 +32,7 @@ def lif_scan(x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surro
 @triton.jit
 def _step(x, c, theta, decay, HARD: tl.constexpr):
     v = c + x
-    y = tl.where(v >= theta, v * 0.0 + 1.0, v * 0.0)
+    y = (v >= theta).to(v.dtype)
     if HARD:
         c = decay * v * (1.0 - y)
     else:
@@ -85,7 +85,7 @@ def _step_back(
     out = g * slope
     if THROUGH:
         if HARD:
-            keep = tl.where(v >= theta, v * 0.0, v * 0.0 + 1.0)
+            keep = (v < theta).to(v.dtype)
             if RESET:
                 keep = keep - v * slope
             out = out + gc * decay * keep

@@ -33,7 +33,7 @@ def _forward(x, first, k_at, v, s, last, steps, cells, BLOCK: tl.constexpr):
     for t in range(0, steps):
         then = tl.load(x + at + cells, mask=here & (t + 1 < steps), other=0.0)
         w = u + (now - u) * k
-        y = tl.where(w >= 1.0, w * 0.0 + 1.0, w * 0.0)
+        y = (w >= 1.0).to(w.dtype)
         tl.store(v + at, w, mask=here)
         tl.store(s + at, y, mask=here)
         u = w * (1.0 - y)

@@ -7,6 +7,7 @@ import os
 import pytest
 import torch
 
+from snn5bench.neurons.glif_scan import Coefficients, glif_loop
 from snn5bench.neurons.lif_scan import LifConstants, lif_loop
 from snn5bench.neurons.surrogate import SHAPES, Surrogate
 
@@ -120,3 +121,62 @@ def test_plif(through_time, shape, dtype):
     assert torch.equal(ends[0][0], ends[1][0]) and 0 < ends[0][0].mean() < 1
     assert torch.equal(ends[0][1], ends[1][1])
     same(ends[0][2:], ends[1][2:], dtype)
+
+
+@pytest.mark.parametrize("dtype", REAL, ids=str)
+@pytest.mark.parametrize("through_time", [True, False])
+@pytest.mark.parametrize("shape", ["atan", "triangle"])
+def test_glif(through_time, shape, dtype):
+    from snn5bench.neurons import triton_glif
+
+    x, carry = random(T, B, N, dtype=dtype, scale=2.0), random(B, N, dtype=dtype, seed=1)
+    shapes = ((N,), (N,), (T, N), (N,), (N,), (N,))
+    rest = [torch.sigmoid(random(*size, dtype=dtype, seed=10 + i)) for i, size in enumerate(shapes)]
+    upstream = [random(T, B, N, dtype=dtype, seed=2), random(B, N, dtype=dtype, seed=3)]
+    made, ends = surrogate(shape, dtype), []
+    for kernel in (True, False):
+        inputs = [part.clone().requires_grad_() for part in (x, carry, *rest)]
+        if kernel:
+            outputs = triton_glif.glif_scan(*inputs[:2], made, through_time, *inputs[2:])
+        else:
+            outputs = glif_loop(*inputs[:2], Coefficients(*inputs[2:]), made, through_time)
+        ends.append((*outputs, *gradients(outputs, inputs, upstream)))
+    assert torch.equal(ends[0][0], ends[1][0]) and 0 < ends[0][0].mean() < 1
+    assert torch.equal(ends[0][1], ends[1][1])
+    same(ends[0][2:], ends[1][2:], dtype)
+
+
+def adlif_loop(x, s, u, w, made, through_time, alpha, beta, a, b):
+    spikes = []
+    for current in x:
+        if not through_time:
+            s, u, w = s.detach(), u.detach(), w.detach()
+        w = beta * w + a * u + b * s
+        u = alpha * (u - s) + (1 - alpha) * (current - w)
+        s = made(u - 1, strict=True)
+        spikes.append(s)
+    return torch.stack(spikes), u, w
+
+
+@pytest.mark.parametrize("dtype", REAL, ids=str)
+@pytest.mark.parametrize("through_time", [True, False])
+@pytest.mark.parametrize("shape", ["atan", "rectangle"])
+def test_adlif(through_time, shape, dtype):
+    from snn5bench.neurons import triton_adlif
+
+    x, u, w = (
+        random(T, B, N, dtype=dtype, scale=9.0),
+        random(B, N, dtype=dtype, seed=1),
+        random(B, N, dtype=dtype, seed=2),
+    )
+    s = (random(B, N, dtype=dtype, seed=3) > 0).to(dtype)
+    rest = [torch.sigmoid(random(N, dtype=dtype, seed=10 + i)) for i in range(4)]
+    upstream = [random(T, B, N, dtype=dtype, seed=4), *(random(B, N, dtype=dtype, seed=k) for k in (5, 6))]
+    made, ends = surrogate(shape, dtype), []
+    for scan in (triton_adlif.adlif_scan, adlif_loop):
+        inputs = [part.clone().requires_grad_() for part in (x, s, u, w, *rest)]
+        outputs = scan(*inputs[:4], made, through_time, *inputs[4:])
+        ends.append((*outputs, *gradients(outputs, inputs, upstream)))
+    assert torch.equal(ends[0][0], ends[1][0]) and 0 < ends[0][0].mean() < 1
+    assert torch.equal(ends[0][1], ends[1][1]) and torch.equal(ends[0][2], ends[1][2])
+    same(ends[0][3:], ends[1][3:], dtype)
