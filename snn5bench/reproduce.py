@@ -67,7 +67,7 @@ def reproduce_row(
     again = _run(list(stored), jobs, Display(console), quiet=as_json)
     found = [compare(cell, record, store.arrays(record), again[cell]) for cell, record in stored.items()]
     verdict = judge(list(stored), stored, store, again, found)
-    causes = _causes(list(stored.items()), Planner(store, list(stored.values())))
+    causes = _causes(list(stored.items()), again, Planner(store, list(stored.values())))
     _show(row, verdict, found, causes, left, console, as_json)
     return ExitCode.REGRESSION if verdict is Verdict.DIFFERS else ExitCode.OK
 
@@ -121,16 +121,16 @@ def _run(cells: Sequence[Cell], jobs: int, display: Display, quiet: bool) -> dic
     return again
 
 
-def _causes(stored: Sequence[tuple[Cell, Record]], planner: Planner) -> list[str]:
+def _causes(stored: Sequence[tuple[Cell, Record]], again: dict[Cell, Outcome], planner: Planner) -> list[str]:
     """What differs between the environment of the records and this one."""
     causes: dict[str, None] = {}
-    here = environment.capture()
     for cell, record in stored:
         parts = planner.parts(cell)
         if parts is not None:
             causes |= dict.fromkeys(differences(record.key_parts, parts.model_dump(mode="json")))
+        here = again[cell].record.environment or environment.capture()
         if record.environment is not None:
-            for name in ("python", "platform", "cpu"):
+            for name in ("python", "platform", "cpu", "device"):
                 before, now = getattr(record.environment, name), getattr(here, name)
                 if before != now:
                     causes[f"environment: {name} {before} became {now}"] = None
