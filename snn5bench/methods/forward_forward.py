@@ -135,6 +135,8 @@ class ForwardForward(Method):
                 seen += len(y)
             task.report(net, epoch, total / seen)
         net.notes = [self._rule(), _by_layer(layer_accuracies(net, task))]
+        if task.spec.temporal:
+            net.notes.append("goodness counts the spikes of all steps: their order reaches it through the leak alone")
         return net
 
     def _rule(self) -> str:
