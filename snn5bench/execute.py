@@ -6,7 +6,6 @@ import copy
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from snn5bench.data.splits import TEST, TRAIN, VAL
 from snn5bench.errors import BenchError
 from snn5bench.measure.counts import Counter
 from snn5bench.neurons.backend import kernels_on
+from snn5bench.outcome import Outcome, blank
 from snn5bench.record import Epoch, Record, Status
 from snn5bench.seeds import stream
 from snn5bench.train import bptt, predict
@@ -37,14 +37,6 @@ EVAL_BATCH = 128
 
 EpochDone = Callable[[int, int], None]
 """Called with (epochs done, epochs in all)."""
-
-
-@dataclass
-class Outcome:
-    """A record and its per-sample arrays (`label`, `prediction`, `index` of the test samples)."""
-
-    record: Record
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class TimeLeakError(RuntimeError):
@@ -78,38 +70,6 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
         return Outcome(record)
     record.status = Status.DONE
     return Outcome(record, arrays)
-
-
-def blank(cell: Cell, status: Status, reason: str = "", key: str = "", started_at: str = "") -> Record:
-    """A record of `cell` without numbers."""
-    absent = registry.absence("methods", cell.method)
-    entry = None if absent else registry.entry("methods", cell.method)
-    dataset = registry.load("datasets", cell.dataset)
-    spec = dataset(dataset.Params.model_validate(cell.dataset_params)).spec()
-    commit, dirty = environment.checkout()
-    return Record(
-        suite=cell.suite,
-        method=cell.method,
-        variant=cell.variant,
-        method_params=cell.method_params,
-        method_version="" if entry is None else f"{entry.package} {entry.version}",
-        fidelity=None if entry is None else getattr(registry.load("methods", cell.method), "fidelity", None),
-        dataset=cell.dataset_variant,
-        dataset_name=cell.dataset,
-        dataset_params=cell.dataset_params,
-        temporal=spec.temporal,
-        T=spec.T,
-        n_classes=spec.n_classes,
-        twin=cell.twin,
-        seed=cell.seed,
-        budget={"epochs": cell.epochs, "batch_size": cell.batch_size},
-        key=key,
-        status=status,
-        reason=reason,
-        started_at=started_at,
-        git_commit=commit,
-        git_dirty=dirty,
-    )
 
 
 def fitted(cell: Cell, packed: Packed) -> nn.Module:

@@ -12,8 +12,8 @@ from rich.console import Console
 from snn5bench import device, environment, stats
 from snn5bench.cell import Cell, differences
 from snn5bench.errors import BenchError, ExitCode, did_you_mean
-from snn5bench.execute import Outcome
 from snn5bench.expand import PlannedCell
+from snn5bench.outcome import Outcome
 from snn5bench.plan import Planner
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status

@@ -29,7 +29,7 @@ from snn5bench.tracking import Tracker
 if TYPE_CHECKING:
     import numpy as np
 
-    from snn5bench.execute import Outcome
+    from snn5bench.outcome import Outcome
     from snn5bench.runners.serial import Done
 
 RunnerName = Literal["serial", "processes", "ray"]
@@ -212,7 +212,7 @@ def _settled(one: PlannedCell, planner: Planner, store: Store, tracker: Tracker,
 def _set_aside(one: PlannedCell, status: Status, reason: str, key: str | None, store: Store) -> None:
     """A record for a cell that cannot run, so that its row says why. What was measured before its data or its plugin went
     away stays."""
-    from snn5bench.execute import blank
+    from snn5bench.outcome import blank
 
     cell, old = one.cell, store.last_of(one.cell)
     if old is not None and old.status is Status.DONE and status in (Status.NEEDS_DATA, Status.NOT_INSTALLED):
@@ -242,7 +242,7 @@ def _without_data(cell: Cell, status: Status, reason: str) -> Record:
 
 
 def _note_interrupted(steps: Sequence[Step], store: Store) -> None:
-    from snn5bench.execute import blank
+    from snn5bench.outcome import blank
 
     for step in steps:
         if store.last_of(step.cell) is None:

@@ -59,6 +59,19 @@ def test_help_and_plan_import_neither_torch_nor_dvc_nor_mlflow():
         assert done.stdout.strip().splitlines()[-1] == "[]", done.stdout + done.stderr
 
 
+def test_the_driver_of_worker_processes_imports_no_torch(tmp_path):
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(TINY.replace("seeds: [0]", "seeds: [0, 1]"))
+    call("data", "prepare", str(suite))
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom snn5bench.cli import app\n"
+        f"r = CliRunner().invoke(app, ['run', {str(suite)!r}, '--results', {str(tmp_path)!r}, '-j', '2', '--no-track'])\n"
+        "print('2 done' in r.output, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.strip().splitlines()[-1] == "True False", done.stdout + done.stderr
+
+
 def test_plan_run_report_reproduce_and_why(tmp_path):
     suite, results = tmp_path / "tiny.yaml", str(tmp_path / "results")
     suite.write_text(TINY)

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.faults import holds
-from tests.faults.campaign import SCENARIOS
+from tests.faults import campaign as module
+from tests.faults import holds, table
+from tests.faults.campaign import BATCH, SCENARIOS
 from tests.faults.world import Tally
 
 ROOT = Path(__file__).parents[1]
@@ -38,9 +40,37 @@ def test_a_few_instants(tmp_path):
 
 @pytest.mark.slow
 def test_each_fault_once(tmp_path):
-    tallies = campaign(tmp_path, "--instants", "6")
+    tallies = campaign(tmp_path, "--instants", "2")
     assert len(tallies) == len(SCENARIOS)
     assert all(t.skipped or t.tried for t in tallies)
+
+
+def test_a_campaign_that_was_stopped_goes_on_with_other_draws(tmp_path, monkeypatch):
+    tried: list[tuple[int, float]] = []
+
+    def scenario(world, instants):
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        tried.append((instants, world.rng.random()))
+        return Tally(
+            "a fault", "", tried=instants, reruns=instants, bit_equal=instants, problems=["found"], load=len(tried)
+        )
+
+    out = tmp_path / "faults.json"
+    monkeypatch.setitem(SCENARIOS, "driver", (scenario, 1.0))
+    monkeypatch.setattr(module, "World", lambda root: SimpleNamespace())
+    monkeypatch.setattr(sys, "argv", ["campaign", "--only", "driver", "--instants", str(3 * BATCH), "--json", str(out)])
+    with pytest.raises(KeyboardInterrupt):
+        module.main()
+    (row,) = json.loads(out.read_text())["faults"]
+    assert (row["tried"], row["problems"]) == (2 * BATCH, ["found", "found"])
+    tried += [(0, 0.0)]
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--resume"])
+    assert module.main() == 1, "what was found before counts"
+    (row,) = json.loads(out.read_text())["faults"]
+    assert (row["tried"], row["reruns"], len(row["problems"])) == (3 * BATCH, 3 * BATCH, 3)
+    assert len({draw for _, draw in tried}) == len(tried), "each batch draws its own instants"
+    assert table.rows([out])[0].startswith(f"| a fault | {3 * BATCH} | 0 | 0 | {3 * BATCH} of {3 * BATCH} | 3 |")
 
 
 def test_the_campaign_can_fail(tmp_path):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from markupsafe import Markup
+
+from snn5bench.atomic import replace
+from snn5bench.data.cache import cache_root
 
 
 @cache
@@ -26,10 +31,17 @@ def datatables_css() -> Markup:
 
 @cache
 def vega_js() -> Markup:
-    """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed`."""
-    import vl_convert
+    """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed`. Made once for each version of vl-convert
+    (2.6 s) and kept in the user's cache."""
+    kept = cache_root() / "pages" / f"vega-{metadata.version('vl-convert-python')}.js"
+    try:
+        bundle = kept.read_bytes().decode("utf-8")
+    except OSError:
+        import vl_convert
 
-    bundle = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # its stub makes the snippet compulsory
+        bundle = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # its stub makes the snippet compulsory
+        with suppress(OSError):  # a cache that cannot be written costs time, no page
+            replace(kept, bundle)
     return _inside("script", bundle)
 
 

@@ -7,21 +7,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from snn5bench import environment, keys
 from snn5bench.cell import Cell, digest
 from snn5bench.data.cache import cache_root, folder_of, meta_of
 from snn5bench.data.packed import Meta
 from snn5bench.errors import BenchError
-from snn5bench.execute import Outcome, blank
+from snn5bench.outcome import Outcome, blank
 from snn5bench.plan import make_dataset
 from snn5bench.record import Status
 from snn5bench.runners.link import Gone, Link
 from snn5bench.runners.messages import Answer, Lost, Node, Nodes, Order, Refused, Task, Unlike, Wants
 from snn5bench.runners.needs import History, Needs
-from snn5bench.runners.serial import Done
 from snn5bench.suite import Limits
+
+if TYPE_CHECKING:
+    from snn5bench.runners.serial import Done
 
 RERUNS = 2
 """How often a cell runs again after its worker or its node died under it."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snn5bench import device
 from snn5bench.cell import Cell
@@ -23,8 +24,10 @@ from snn5bench.runners.hand import THREADS
 from snn5bench.runners.link import STARTING_S, Gone, Link
 from snn5bench.runners.messages import Node, Nodes, Refused, Start
 from snn5bench.runners.needs import History
-from snn5bench.runners.serial import Done
 from snn5bench.suite import Limits
+
+if TYPE_CHECKING:
+    from snn5bench.runners.serial import Done
 
 PATIENCE_S = 300.0
 """How long a cluster that went away may take to come back."""

@@ -9,7 +9,7 @@ from snn5bench.cell import Cell, KeyParts
 from snn5bench.runners.needs import Needs
 
 if TYPE_CHECKING:
-    from snn5bench.execute import Outcome
+    from snn5bench.outcome import Outcome
     from snn5bench.suite import Limits
 
 

@@ -15,7 +15,7 @@ from snn5bench import keys
 from snn5bench.cell import Cell, differences
 from snn5bench.data import arrival
 from snn5bench.data.cache import folder_of
-from snn5bench.execute import Outcome
+from snn5bench.outcome import Outcome
 from snn5bench.plan import make_dataset
 from snn5bench.runners.messages import Answer, Order, Unlike, Wants
 from snn5bench.runners.serial import attempt

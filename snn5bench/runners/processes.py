@@ -6,15 +6,18 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from snn5bench.cell import Cell
 from snn5bench.errors import BenchError
-from snn5bench.execute import Outcome, blank
+from snn5bench.outcome import Outcome, blank
 from snn5bench.record import Status
 from snn5bench.runners.hand import Hand, News
-from snn5bench.runners.serial import Done
 from snn5bench.runners.worker import READY
 from snn5bench.suite import Limits
+
+if TYPE_CHECKING:
+    from snn5bench.runners.serial import Done
 
 ATTEMPTS = 2
 """How often a cell may lose its worker before it is `failed`."""

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 
 from snn5bench.cell import Cell
-from snn5bench.execute import EpochDone, Outcome, blank, execute
+from snn5bench.execute import EpochDone, execute
+from snn5bench.outcome import Outcome, blank
 from snn5bench.record import Status
 from snn5bench.runners import gpu
 

@@ -10,9 +10,10 @@ from snn5bench import keys, registry
 from snn5bench.cell import Cell, KeyParts, differences
 from snn5bench.data.packed import Packed
 from snn5bench.data.splits import TEST, TRAIN, VAL
-from snn5bench.execute import SELECTION_RULE, blank
+from snn5bench.execute import SELECTION_RULE
 from snn5bench.measure.counts import operations
 from snn5bench.measure.estimate import fill
+from snn5bench.outcome import blank
 from snn5bench.record import Record, Status
 from snn5bench.store import config_of
 

@@ -14,8 +14,8 @@ from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
 from snn5bench.data.packed import Packed
 from snn5bench.errors import BenchError, Problem
-from snn5bench.execute import Outcome
 from snn5bench.expand import PlannedCell, read
+from snn5bench.outcome import Outcome
 from snn5bench.plain import largest
 from snn5bench.plan import make_dataset
 from snn5bench.record import Record, Status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.holds import after, cells_of, finished, torn
+from tests.faults.holds import Files, after, cells_of, finished, lost, torn
 from tests.faults.world import ROOT, Tally, World, complete, kill, wait_for
+
+SOONER = 0.8
+"""How much sooner to kill after a process ended before its kill: the machine has become faster."""
 
 
 def driver(world: World, instants: int) -> Tally:
@@ -23,22 +27,24 @@ def driver(world: World, instants: int) -> Tally:
         "at a random instant; one in three `snn5bench run -j 2` from its start on, two in three a forked serial driver"
     )
     tally = Tally("kill -9 of the driver", how)
-    results, usual_s = world.fresh(), _time_of(world)
+    results, (whole_s, working_s) = world.fresh(), _time_of(world)
     forked_s = _forked(world.suite, world.fresh(), 0)[1]
     while tally.tried < instants:
         before = finished(results)
         if tally.tried % 3:
-            died, _ = _forked(world.suite, results, world.rng.random() * forked_s)
+            died, lived_s = _forked(world.suite, results, world.rng.random() * forked_s)
+            forked_s = forked_s if died else lived_s
         else:
             process = world.start(world.command(world.suite, results, "-j", "2"))
-            whole, working = usual_s
             if world.rng.random() < 0.75:
                 wait_for((results / "night" / ".lock.pid").is_file, process)
-                time.sleep(world.rng.random() * working)
+                time.sleep(world.rng.random() * working_s)
             else:
-                time.sleep(world.rng.random() * whole)
+                time.sleep(world.rng.random() * whole_s)
             died = kill(process)
             tally.problems += world.orphans()
+            if not died:
+                whole_s, working_s = whole_s * SOONER, working_s * SOONER
         if not died or after(world, tally, results, before):
             results = world.fresh()
     return tally
@@ -75,14 +81,16 @@ def _time_of(world: World) -> tuple[float, float]:
 def worker(world: World, instants: int) -> Tally:
     """A worker dies, whatever it is doing (starting, waiting, in a cell): the run itself must end well."""
     tally = Tally("kill -9 of a worker", "at a random instant of the run")
-    _, working = _time_of(world)
+    _, working_s = _time_of(world)
     while tally.tried < instants:
         results = world.fresh()
         process = world.start(world.command(world.suite, results, "-j", "2"))
         wait_for((results / "night" / ".lock.pid").is_file, process)
-        time.sleep(world.rng.random() * working)
+        locked = time.monotonic()
+        time.sleep(world.rng.random() * working_s)
         hit = _kill_a_worker(world, process.pid)
         done = world.finish(process)
+        working_s = time.monotonic() - locked
         if not hit:
             continue
         if done.returncode != 0 or "8 done" not in done.stdout:
@@ -205,15 +213,17 @@ _REPRO = [sys.executable, "-m", "dvc", "repro", "leaderboard@night"]
 def dvc(world: World, instants: int) -> Tally:
     """DVC dies; the run that it started must not go on without it, and the next `dvc repro` must find no lock."""
     tally = Tally("kill -9 of DVC", "`dvc repro` at a random instant, in a repository with our three stages")
-    whole = _repro_s(world)
+    whole_s = _repro_s(world)
     repository: Path | None = None
     while tally.tried < instants:
         repository = repository or _repository(world)
         results = repository / "results"
         before = finished(results)
         process = world.start(_REPRO, cwd=repository)
-        time.sleep(world.rng.uniform(0.1, 1) * whole)
+        time.sleep(world.rng.uniform(0.1, 1) * whole_s)
         if not kill(process):
+            _ended_well(world, tally, process, before, results)
+            whole_s *= SOONER
             repository = None
             continue
         tally.problems += world.orphans()
@@ -226,15 +236,20 @@ def dvc(world: World, instants: int) -> Tally:
     return tally
 
 
-def _repro_to_the_end(world: World, repository: Path, tally: Tally) -> None:
-    before = finished(repository / "results")
-    process = world.start(_REPRO, cwd=repository)
+def _ended_well(world: World, tally: Tally, process: subprocess.Popen[bytes], before: Files, results: Path) -> None:
+    """A `dvc repro` that nobody kills, after some that were: it meets no lock, and keeps what was there."""
     done = world.finish(process)
     if done.returncode != 0:
         tally.problems.append(f"dvc repro after a kill: exit {done.returncode}: {done.stdout[-400:]}")
-    now = finished(repository / "results")
-    tally.problems += [f"lost by dvc: {name}" for name in before if now.get(name) != before[name]]
-    tally.lost += sum(name.endswith(".json") and now.get(name) != before[name] for name in before)
+    gone = lost(before, results)
+    tally.problems += [f"{line} (by dvc)" for line in gone]
+    tally.lost += sum(".json" in line for line in gone)
+
+
+def _repro_to_the_end(world: World, repository: Path, tally: Tally) -> None:
+    results = repository / "results"
+    before = finished(results)
+    _ended_well(world, tally, world.start(_REPRO, cwd=repository), before, results)
     shutil.rmtree(repository)
 
 
@@ -246,13 +261,15 @@ def _repro_s(world: World) -> float:
 
 
 def _repository(world: World) -> Path:
-    """A DVC repository with our own dvc.yaml's stages over the campaign's suite, without git."""
+    """A DVC repository with our own dvc.yaml's stages over the campaign's suite, without git. What Python and numba have
+    compiled comes along: they would do it again in each repository."""
     folder = world.fresh("repository")
     (folder / "suites").mkdir()
     shutil.copy(world.suite, folder / "suites" / "night.yaml")
-    shutil.copytree(ROOT / "snn5bench", folder / "snn5bench", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "snn5bench", folder / "snn5bench")
     shutil.copytree(ROOT / "baselines", folder / "baselines")
-    shutil.copy(ROOT / "constraints.txt", folder)
+    for name in ("constraints.txt", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
     lines = (ROOT / "dvc.yaml").read_text().splitlines()
     named = [line for line in lines if line.strip() not in {"- smoke"}]
     text = "\n".join(named).replace("- bundled", "- night").replace("run ${item}", "run ${item} --no-track -j 2")

@@ -60,6 +60,12 @@ class Tally:
     seconds: float = 0.0
     load: float = 0.0
     """The machine's load average at its end."""
+    name: str = ""
+    """Of the scenario."""
+
+
+COUNTS = ("tried", "kept", "lost", "reruns", "bit_equal", "seconds")
+"""What adds up over the batches of a row."""
 
 
 class World:

@@ -11,8 +11,8 @@ import pytest
 from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
 from snn5bench.errors import BenchError
-from snn5bench.execute import Outcome, blank
 from snn5bench.expand import read
+from snn5bench.outcome import Outcome, blank
 from snn5bench.plan import make_dataset
 from snn5bench.record import Status
 from snn5bench.runners import campaign as module

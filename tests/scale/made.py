@@ -14,9 +14,10 @@ from snn5bench.cell import Cell
 from snn5bench.data.cache import prepare
 from snn5bench.data.packed import Packed
 from snn5bench.data.splits import TEST
-from snn5bench.execute import Outcome, execute
+from snn5bench.execute import execute
 from snn5bench.expand import PlannedCell, read
 from snn5bench.measure.estimate import fill
+from snn5bench.outcome import Outcome
 from snn5bench.plan import make_dataset
 from snn5bench.record import Epoch
 from snn5bench.seeds import stream
