@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from snn5bench.errors import BenchError, ExitCode
+from snn5bench.options import (
+    AsJson,
+    DataArg,
+    Device,
+    From,
+    Jobs,
+    Only,
+    ResultsDir,
+    Seeds,
+    Set,
+    SuiteArg,
+    SuitesDir,
+)
 from snn5bench.orphans import end_with
 
 if TYPE_CHECKING:
@@ -18,24 +31,16 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=(
-        "A benchmark and reproducibility harness for spiking neural networks."
-    ),
-)  # fmt: skip
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=("A benchmark and reproducibility harness for spiking neural networks."),
+)
 data_app = typer.Typer(no_args_is_help=True, help="What data are here, what is missing, and whether it is whole.")
 app.add_typer(data_app, name="data")
 new_app = typer.Typer(no_args_is_help=True, help="Packages to start from.")
 app.add_typer(new_app, name="new")
-
-SuiteArg = Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of its YAML file.")]
-SuitesDir = Annotated[Path, typer.Option("--suites", metavar="DIR", help="Where suites are looked for.")]
-ResultsDir = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where records and leaderboards are.")]
-Only = Annotated[
-    str | None, typer.Option("--only", metavar="PATTERN", help="Only rows whose method matches, like 'glif*'.")
-]
-Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="Only these seeds.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 means one per core.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 SUITES, RESULTS = Path("suites"), Path("results")
 
@@ -86,6 +91,7 @@ def _load(suite: str, suites: Path, results: Path, only: str | None = None, seed
 def plan(
     suite: SuiteArg,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Worker processes that the estimate assumes.")] = 0,
+    device: Device = "cpu",
     only: Only = None,
     seeds: Seeds = None,
     as_json: AsJson = False,
@@ -107,6 +113,7 @@ def run(
     suite: SuiteArg,
     jobs: Jobs = 0,
     runner: Annotated[str, typer.Option("--runner", help="serial, processes or ray.")] = "processes",
+    device: Device = "cpu",
     gpus: Annotated[
         float, typer.Option("--gpus", min=0, help="With ray: GPUs of a cell, like 0.25, where no record tells.")
     ] = 0,
@@ -198,6 +205,7 @@ def reproduce(
     row: Annotated[str, typer.Argument(metavar="ROW", help="METHOD@DATASET, as the leaderboard names it.")],
     suite: Annotated[str, typer.Option("--suite", help="The suite whose leaderboard has the row.")] = "bundled",
     jobs: Jobs = 0,
+    device: Device = "cpu",
     as_json: AsJson = False,
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,
@@ -213,6 +221,7 @@ def reproduce(
 def why(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="METHOD@DATASET#SEED, or the start of such names.")],
     suite: Annotated[str, typer.Option("--suite", help="The suite of the cell.")] = "bundled",
+    device: Device = "cpu",
     as_json: AsJson = False,
     suites: SuitesDir = SUITES,
     results: ResultsDir = RESULTS,
@@ -302,13 +311,6 @@ def data_list(as_json: AsJson = False) -> None:
     from snn5bench import views
 
     views.print_datasets(_console(), as_json)
-
-
-DataArg = Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name; `data list` shows them.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the dataset; may be repeated.")
-]
-From = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Look for brought data under DIR first.")]
 
 
 @data_app.command("get")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from snn5bench import environment, keys, registry
+from snn5bench import device, environment, keys, registry
 from snn5bench.cell import Cell
 from snn5bench.contracts.inputs import dense
 from snn5bench.contracts.method import Budget, CannotCut, Method, Task
@@ -25,6 +25,7 @@ from snn5bench.data.packed import Packed
 from snn5bench.data.splits import TEST, TRAIN, VAL
 from snn5bench.errors import BenchError
 from snn5bench.measure.counts import Counter
+from snn5bench.neurons.backend import kernels_on
 from snn5bench.outcome import Outcome, blank
 from snn5bench.record import Epoch, Record, Status
 from snn5bench.seeds import stream
@@ -55,7 +56,7 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
     record.transform = packed.meta.transform
     record.split_rule = packed.meta.split_rule
     try:
-        run = _Run(cell, packed, record, on_epoch)
+        run = _Run(cell, packed, record, on_epoch, keys.device_of(cell))
         arrays = run.measure(run.fit())
     except CannotCut as refusal:
         record.status, record.reason = Status.INCOMPATIBLE, f"no {cell.twin} twin: {refusal}"
@@ -72,15 +73,17 @@ def execute(cell: Cell, on_epoch: EpochDone | None = None) -> Outcome:
 
 
 def fitted(cell: Cell, packed: Packed) -> nn.Module:
-    """The network that the protocol ends with on `packed`, which need not be the data of `cell.dataset`; never tested."""
-    return _Run(cell, packed, blank(cell, Status.FAILED), None).fit()
+    """The network that the protocol ends with on `packed`, which need not be the data of `cell.dataset`; never tested.
+    It trains on the CPU."""
+    return _Run(cell, packed, blank(cell, Status.FAILED), None, device.CPU).fit()
 
 
 class _Run:
     """The protocol of one cell. The method sees the train and validation splits through `Task`; test stays here."""
 
-    def __init__(self, cell: Cell, packed: Packed, record: Record, on_epoch: EpochDone | None) -> None:
+    def __init__(self, cell: Cell, packed: Packed, record: Record, on_epoch: EpochDone | None, where: str) -> None:
         self.cell, self.packed, self.spec, self.record, self.on_epoch = cell, packed, packed.spec, record, on_epoch
+        self.where = where
         method = registry.load("methods", cell.method)
         self.method: Method = method(method.Params.model_validate(cell.method_params))
         self.best: dict[str, Any] | None = None
@@ -90,10 +93,11 @@ class _Run:
     def _batches(self, split: int, order_seed: int | None = None) -> SplitBatches:
         shuffle = stream("shuffle-time", self.cell.seed) if self.cell.twin == "shuffled" else None
         size = EVAL_BATCH if order_seed is None else self.cell.batch_size
-        return SplitBatches(self.packed, split, size, order_seed, shuffle)
+        return SplitBatches(self.packed, split, size, order_seed, shuffle, self.where)
 
     def fit(self) -> nn.Module:
         """Train, and return the network with the weights of the epoch that validation chose."""
+        device.start(self.where)
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Else every new tensor is filled with NaN first: up to a fifth of a step, for memory that nothing reads.
@@ -110,10 +114,12 @@ class _Run:
             report=self._report,
             bptt=lambda model, params: bptt(model, params, task),
             prepare=self._prepare,
+            device=self.where,
         )
         _reset_peak_memory()
         begin = time.perf_counter()
         model = self.method.fit(task)
+        device.finish(self.where)
         self.record.train_seconds = round(time.perf_counter() - begin - self.eval_seconds, 3)
         self.record.peak_memory_bytes = _peak_memory()
         self.record.train_steps = -(-len(train) // self.cell.batch_size) * train.passes
@@ -132,6 +138,11 @@ class _Run:
         return model
 
     def _prepare(self, model: nn.Module) -> nn.Module:
+        """Networks are built on the CPU, so that their first weights have the same bits wherever they train."""
+        model = self._cut(model)
+        return model if self.where == device.CPU else model.to(self.where)
+
+    def _cut(self, model: nn.Module) -> nn.Module:
         if self.cell.twin == "notd":
             return self.method.timeless(model)
         if self.cell.twin == "sdbp":
@@ -139,6 +150,7 @@ class _Run:
         return model
 
     def _report(self, model: nn.Module, epoch: int, loss: float | None) -> float:
+        device.finish(self.where)
         begin = time.perf_counter()
         accuracy = float((predict(model, self.val, self.spec) == self.val.labels).mean())
         peeked = None
@@ -164,7 +176,7 @@ class _Run:
         predictions = []
         with Counter(model) as counter:
             for x, _ in self.test.epoch():
-                predictions.append(read_out(feed(model, x), self.spec).argmax(1).numpy())
+                predictions.append(read_out(feed(model, x), self.spec).argmax(1).cpu().numpy())
         prediction, label = np.concatenate(predictions), self.test.labels
         record.test_accuracy = float((prediction == label).mean())
         record.eval_seconds = round(time.perf_counter() - begin, 3)
@@ -176,7 +188,9 @@ class _Run:
         for name in ("macs_per_sample", "acs_per_sample", "synops_per_sample"):
             setattr(record, name, getattr(counts, name))
         record.notes.extend(getattr(model, "notes", ()))
-        record.environment = environment.capture(threads=1, backend=keys.versions()["kernels"])
+        record.environment = environment.capture(
+            threads=1, device=device.full_name(self.where), backend=kernels_on(self.where)
+        )
         return {
             "index": self.test.index.astype(np.int32),
             "label": label.astype(np.int16),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from snn5bench import environment, keys, registry
+from snn5bench import device, environment, keys, registry
 from snn5bench.cell import Cell, KeyParts, differences
 from snn5bench.contracts.dataset import Dataset
 from snn5bench.data.packed import Meta
@@ -66,8 +66,9 @@ class Planner:
         self.store = store
         self.by_identity = {identity_of(r): r for r in records}
         self.neighbours = Neighbours(store)
-        cpu = environment.cpu_name()
-        self._past = _Past(r for r in records if r.status is Status.DONE and r.environment and r.environment.cpu == cpu)
+        here = environment.cpu_name(), device.chosen() == device.CPU
+        done = ((r, r.environment) for r in records if r.status is Status.DONE and r.environment)
+        self._past = _Past(r for r, ran in done if (ran.cpu, ran.device == device.CPU) == here)
         self._data: dict[str, tuple[Meta | None, str]] = {}
 
     def step(self, planned: PlannedCell) -> Step:
@@ -122,7 +123,7 @@ class Planner:
 
 
 class _Past:
-    """What finished cells of this machine took, looked up in one step whatever their number."""
+    """What finished cells of this machine took on the device that is chosen, looked up in one step whatever their number."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         seconds: dict[tuple[str, ...], list[float]] = {}

@@ -108,8 +108,9 @@ class Environment(BaseModel):
     platform: str
     cpu: str
     device: str = "cpu"
+    """`cpu`, or the GPU's model and the CUDA that torch was built with."""
     backend: str = ""
-    """The kernels that ran: `numba` or `torch`."""
+    """The kernels that ran: `numba` or `torch` on the CPU, `triton` or `torch` on a GPU."""
     threads: int = 1
     versions: dict[str, str] = Field(default_factory=dict)
 

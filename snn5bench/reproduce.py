@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from snn5bench import environment, stats
+from snn5bench import device, environment, stats
 from snn5bench.cell import Cell, differences
 from snn5bench.errors import BenchError, ExitCode, did_you_mean
 from snn5bench.expand import PlannedCell
@@ -63,10 +63,11 @@ def reproduce_row(
     left = [_left_out(cell, record) for cell, record in last.items() if cell not in stored]
     if not stored:
         raise BenchError(f"'{row}' has no finished record to compare with", str(store.cells), "run the suite first")
+    device.require()
     again = _run(list(stored), jobs, Display(console), quiet=as_json)
     found = [compare(cell, record, store.arrays(record), again[cell]) for cell, record in stored.items()]
     verdict = judge(list(stored), stored, store, again, found)
-    causes = _causes(list(stored.items()), Planner(store, list(stored.values())))
+    causes = _causes(list(stored.items()), again, Planner(store, list(stored.values())))
     _show(row, verdict, found, causes, left, console, as_json)
     return ExitCode.REGRESSION if verdict is Verdict.DIFFERS else ExitCode.OK
 
@@ -120,16 +121,16 @@ def _run(cells: Sequence[Cell], jobs: int, display: Display, quiet: bool) -> dic
     return again
 
 
-def _causes(stored: Sequence[tuple[Cell, Record]], planner: Planner) -> list[str]:
+def _causes(stored: Sequence[tuple[Cell, Record]], again: dict[Cell, Outcome], planner: Planner) -> list[str]:
     """What differs between the environment of the records and this one."""
     causes: dict[str, None] = {}
-    here = environment.capture()
     for cell, record in stored:
         parts = planner.parts(cell)
         if parts is not None:
             causes |= dict.fromkeys(differences(record.key_parts, parts.model_dump(mode="json")))
+        here = again[cell].record.environment or environment.capture()
         if record.environment is not None:
-            for name in ("python", "platform", "cpu"):
+            for name in ("python", "platform", "cpu", "device"):
                 before, now = getattr(record.environment, name), getattr(here, name)
                 if before != now:
                     causes[f"environment: {name} {before} became {now}"] = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from snn5bench import keys, registry
+from snn5bench import device, keys, registry
 from snn5bench.cell import Cell, digest
 from snn5bench.errors import BenchError
 from snn5bench.expand import PlannedCell
@@ -74,8 +74,10 @@ def run(
     limits: Limits | None = None,
 ) -> Summary:
     """Bring every planned cell to its end. Interrupting it loses nothing that had ended. `gpus` is what a cell on a Ray
-    cluster asks for where no record tells."""
+    cluster asks for where no record tells; without it a whole one under `--device cuda`."""
     limits = limits or Limits()
+    if runner != "ray":
+        device.require()
     with _alone(store):
         unmade = prepare_data(planned, display)
         records = store.records()
@@ -121,7 +123,9 @@ def _runner(
         from snn5bench.runners import cluster
         from snn5bench.runners.needs import History
 
-        history = History(records, gpus)
+        on_gpu = device.chosen() == device.CUDA
+        alike = [r for r in records if r.environment and (r.environment.device != device.CPU) == on_gpu]
+        history = History(alike, gpus or float(on_gpu))
         minutes = {step.cell: inf if step.minutes is None else step.minutes for step in steps}
 
         def over(cells: list[Cell], done: Done) -> None:

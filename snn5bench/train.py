@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
@@ -20,7 +22,7 @@ class DivergedError(RuntimeError):
 def predict(model: nn.Module, batches: Batches, spec: DatasetSpec) -> np.ndarray:
     """Predicted class of each sample of a split, in the order of the split."""
     model.eval()
-    return np.concatenate([read_out(feed(model, x), spec).argmax(1).numpy() for x, _ in batches.epoch()])
+    return np.concatenate([read_out(feed(model, x), spec).argmax(1).cpu().numpy() for x, _ in batches.epoch()])
 
 
 def bptt(model: nn.Module, params: MethodParams, task: Task) -> nn.Module:
@@ -38,14 +40,15 @@ def bptt(model: nn.Module, params: MethodParams, task: Task) -> nn.Module:
         for x, y in task.train.epoch():
             model.train()
             loss = nn.functional.cross_entropy(read_out(feed(model, x), task.spec), y)
-            if not torch.isfinite(loss):
-                raise DivergedError(f"the loss is {loss.item()} in epoch {epoch}: lower `lr` or `clip`")
+            value = loss.item()
+            if not math.isfinite(value):
+                raise DivergedError(f"the loss is {value} in epoch {epoch}: lower `lr` or `clip`")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(trained, params.clip)
             optimiser.step()
             schedule.step()
-            total, seen = total + loss.item() * len(y), seen + len(y)
+            total, seen = total + value * len(y), seen + len(y)
         task.report(model, epoch, total / seen)
     return model
 

@@ -52,7 +52,10 @@ class Task:
     bptt: Callable[[nn.Module, MethodParams], nn.Module]
     """The one training loop: backpropagation through time with surrogate gradients, Adam, cosine schedule."""
     prepare: Callable[[nn.Module], nn.Module]
-    """Turns a freshly built network into the twin that this cell asks for (cuts time); call it on every network."""
+    """Turns a freshly built network into the twin that this cell asks for (cuts time), and moves it to `device`; call it
+    on every network."""
+    device: str = "cpu"
+    """Where the batches of `train` and `val` are, and the networks that went through `prepare`: `cpu` or `cuda`."""
 
 
 class Method(ABC):
@@ -64,6 +67,8 @@ class Method(ABC):
     causal: bool = True
     """Whether the output at step t depends on inputs up to t only; tested by the conformance checks. Set it on the class, or
     in `__init__` where a parameter decides."""
+    on_gpu: ClassVar[bool] = True
+    """Whether `fit` can train on a GPU; where it cannot, its cells stay on the CPU under `--device cuda` too."""
     Params: ClassVar[type[MethodParams]] = MethodParams
 
     def __init__(self, params: MethodParams) -> None:

@@ -1,21 +1,26 @@
 """Spoken text from eSpeak NG 1.52, bit-identical from run to run.
 
-The library comes with the pip package `espeakng-loader` and is called through ctypes. What it says depends on what the
-process said before (random state, echo buffer, voice left-overs), so the library is started and seeded once and every
-utterance is then spoken in a forked child, which starts from that same state whatever came before.
+The library comes with the pip package `espeakng-loader` and is called in a small process of its own (`espeak_voice`), which
+forks for every utterance: what is said never depends on what was said before.
 """
 
 from __future__ import annotations
 
-import ctypes
+import atexit
+import json
 import os
+import subprocess
+import sys
 from functools import cache
 from importlib.util import find_spec
-from typing import NamedTuple
+from threading import Lock
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from snn5bench.contracts.verdict import Verdict
+from snn5bench.data import espeak_voice
+from snn5bench.data.espeak_voice import HEAD
 from snn5bench.errors import BenchError
 
 RATE_HZ = 22050
@@ -27,12 +32,7 @@ ENGLISH = ("en", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-
 SEEDED_ON_TIME = frozenset("Alicia Demonic f2 f3 f5 sandro victor whisper whisperf".split())
 """Variants whose noise is seeded from the clock inside the library: they never say the same twice."""
 
-_SYNCHRONOUS = 2
-_DONT_EXIT = 0x8000
-_PITCH, _SPEED, _RANGE = 3, 1, 4
-_UTF8 = 1
-_SEED = 20200
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_one_at_a_time = Lock()
 
 
 class Utterance(NamedTuple):
@@ -58,40 +58,56 @@ def available() -> Verdict:
     return Verdict.yes()
 
 
+class _Voice:
+    """The process that speaks; it ends when this one does."""
+
+    def __init__(self) -> None:
+        verdict = available()
+        if not verdict:
+            raise BenchError("cannot synthesise speech", do=verdict.reason)
+        import espeakng_loader
+
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-I", "-S", espeak_voice.__file__),
+                *(espeakng_loader.get_library_path(), espeakng_loader.get_data_path()),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.requests: IO[bytes] = self.process.stdin
+        self.answers: IO[bytes] = self.process.stdout
+        rate = self._number()
+        if rate != RATE_HZ:
+            raise BenchError(
+                f"eSpeak NG answered a sampling rate of {rate}, not {RATE_HZ}", do="reinstall espeakng-loader"
+            )
+        atexit.register(self.process.kill)
+
+    def _number(self) -> int | None:
+        """The next eight bytes; None where the process has ended."""
+        head = self.answers.read(HEAD.size)
+        return HEAD.unpack(head)[0] if len(head) == HEAD.size else None
+
+    def say(self, u: Utterance) -> bytes:
+        """Native int16 samples; empty where nothing was said."""
+        asked = json.dumps([u.text, u.voice, u.words_per_minute, u.pitch, u.pitch_range])
+        try:
+            self.requests.write(asked.encode() + b"\n")
+            self.requests.flush()
+            size = self._number()
+        except OSError:
+            size = None
+        if size is None:
+            raise BenchError("the process that runs eSpeak NG has ended", do="run again")
+        return self.answers.read(max(size, 0))
+
+
 @cache
-def _library() -> ctypes.CDLL:
-    """The library, started and seeded. Nothing is ever said in this process itself."""
-    verdict = available()
-    if not verdict:
-        raise BenchError("cannot synthesise speech", do=verdict.reason)
-    import espeakng_loader
-
-    lib = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate = lib.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _DONT_EXIT)
-    if rate != RATE_HZ:
-        raise BenchError(f"eSpeak NG answered a sampling rate of {rate}, not {RATE_HZ}", do="reinstall espeakng-loader")
-    lib.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))
-    return lib
-
-
-def _say(lib: ctypes.CDLL, u: Utterance) -> bytes:
-    """The utterance as native int16 samples; only ever called in a forked child."""
-    chunks: list[bytes] = []
-
-    def take(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: object) -> int:
-        if samples and count > 0:
-            chunks.append(ctypes.string_at(samples, 2 * count))
-        return 0
-
-    callback = _Callback(take)
-    lib.espeak_SetSynthCallback(callback)
-    if lib.espeak_SetVoiceByName(u.voice.encode()) != 0:
-        raise ValueError(f"no voice {u.voice}")
-    for parameter, value in ((_SPEED, u.words_per_minute), (_PITCH, u.pitch), (_RANGE, u.pitch_range)):
-        lib.espeak_SetParameter(parameter, value, 0)
-    text = u.text.encode()
-    lib.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None)
-    return b"".join(chunks)
+def _voice(process: int) -> _Voice:
+    """The voice of the process of that number: a forked child must not speak through its parent's."""
+    return _Voice()
 
 
 def speak(u: Utterance) -> np.ndarray:
@@ -99,23 +115,13 @@ def speak(u: Utterance) -> np.ndarray:
 
     Raises `BenchError` where the library says nothing, as it does for a voice it does not know.
     """
-    lib = _library()
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
+    with _one_at_a_time:
         try:
-            os.close(reader)
-            with os.fdopen(writer, "wb") as pipe:
-                pipe.write(_say(lib, u))
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        data = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if status != 0 or not data:
+            data = _voice(os.getpid()).say(u)
+        except BenchError:
+            _voice.cache_clear()
+            raise
+    if not data:
         raise BenchError(
             f"eSpeak NG could not say '{u.text}'",
             where=f"voice '{u.voice}'",

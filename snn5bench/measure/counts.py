@@ -219,7 +219,7 @@ class Counter:
         share = _share(spiking or [tally for tally in tallies if tally.kind == "activation"])
         if share is None:
             missing.setdefault("activation_sparsity", "the network has no layer whose activations can be seen")
-        known = {key: None if key in missing else value for key, value in _operations(layers).items()}
+        known = {key: None if key in missing else value for key, value in operations(layers).items()}
         weights = sum(layer.detail.get("weights", 0) for layer in layers)
         if not weights:
             missing.setdefault("weight_sparsity", "no synaptic weight was seen")
@@ -249,7 +249,8 @@ def _share(tallies: list[Tally]) -> float | None:
     return sum(int(t.fired.sum()) for t in seen) / sum(t.frames * len(t.fired) for t in seen)  # type: ignore[union-attr, arg-type, misc]
 
 
-def _operations(layers: list[LayerCounts]) -> dict[str, float]:
+def operations(layers: list[LayerCounts]) -> dict[str, float]:
+    """MACs, ACs and synaptic operations per sample, from the counts of all layers."""
     macs, acs = sum(layer.macs for layer in layers), sum(layer.acs for layer in layers)
     matmul_macs, matmul_acs = (sum(layer.detail.get(k, 0.0) for layer in layers) for k in ("matmul_macs", "matmul_acs"))
     return {

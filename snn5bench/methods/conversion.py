@@ -306,7 +306,7 @@ def balance(net: ConvertedNet, rates: Tensor, percentile: float) -> None:
     below = rates
     for synapses, neuron in zip(net.synapses, net.layers, strict=False):
         current = synapses(below)
-        top = float(np.percentile(relu(current).numpy(), percentile))
+        top = float(np.percentile(relu(current).cpu().numpy(), percentile))
         if top > 0:
             neuron.threshold.fill_(top)
         below = neuron.activate(current)

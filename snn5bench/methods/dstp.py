@@ -102,5 +102,5 @@ class DynamicPruning(OnBase):
         total = torch.zeros(task.spec.T)
         with torch.no_grad():
             for x, y in task.train.epoch():
-                total += divergence_by_step(feed(net, x), y) * len(y)
+                total += divergence_by_step(feed(net, x), y).cpu() * len(y)
         return cast("Tensor", total / len(task.train))

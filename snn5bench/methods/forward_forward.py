@@ -135,6 +135,8 @@ class ForwardForward(Method):
                 seen += len(y)
             task.report(net, epoch, total / seen)
         net.notes = [self._rule(), _by_layer(layer_accuracies(net, task))]
+        if task.spec.temporal:
+            net.notes.append("goodness counts the spikes of all steps: their order reaches it through the leak alone")
         return net
 
     def _rule(self) -> str:
@@ -163,12 +165,12 @@ def contrast(positive: Tensor, negative: Tensor, kind: Loss, alpha: float, theta
 
 
 def false_labels(labels: Tensor, classes: int, negatives: Negatives) -> Tensor:
-    """A label `[B]` for each negative sample, from torch's global stream."""
+    """A label `[B]` for each negative sample, from torch's global stream on the CPU."""
     import torch
 
     if negatives == "permute":
-        return labels[torch.randperm(len(labels))]
-    return (labels + torch.randint(1, classes, labels.shape)) % classes
+        return labels[torch.randperm(len(labels)).to(labels.device)]
+    return (labels + torch.randint(1, classes, labels.shape).to(labels.device)) % classes
 
 
 def refuse_silence(rates: list[float], T: int) -> None:
@@ -192,6 +194,6 @@ def layer_accuracies(net: ForwardForwardNet, task: Task) -> list[float]:
         for x, y in task.val.epoch():
             scores = net.scores(x)
             answer = (scores[:, -1] if task.spec.readout == "last" else scores.sum(1)).argmax(-1)
-            right += (answer == y).sum(1)
+            right += (answer == y).sum(1).cpu()
             seen += len(y)
     return (right / seen).tolist()

@@ -45,6 +45,7 @@ class S4NN(Method):
     """
 
     name = "s4nn"
+    on_gpu = False
     summary = "Time-to-first-spike network with its own rule: one spike a neuron, the earliest output decides"
     fidelity = Fidelity.faithful(
         "neuron, targets and updates as in the published code, against loops in a test; ties are broken by potential, not "

@@ -71,5 +71,23 @@ class SpQuant(Method):
         net = cast("SpikingNet", fit_calibrated(self, task, self.params.rate))
         levels = 2 if self.params.mask_negative else 2 - self.params.lowest
         bits = f"{math.log2(levels):.2f} bits of information, {math.ceil(math.log2(levels))} as stored"
-        net.notes = [f"membrane potential in {levels} levels: {bits}"]  # type: ignore[assignment]
+        notes = [f"membrane potential in {levels} levels: {bits}"]
+        kept = forgotten_after(self.params.decay, self.params.lowest, self.params.mask_negative)
+        if task.spec.temporal and kept is not None:
+            notes.append(f"a stored potential without further input is 0 after {kept} step{'s' * (kept != 1)}")
+        net.notes = notes  # type: ignore[assignment]
         return net
+
+
+def forgotten_after(decay: float, lowest: int, mask_negative: bool) -> int | None:
+    """Steps without input after which every stored potential is 0; None where one stays for ever."""
+    import torch
+
+    from snn5bench.neurons.ternary import stored
+
+    q, steps = stored(torch.tensor([float(lowest), 1.0]), lowest, 1, mask_negative), 0
+    while q.any():
+        before, q, steps = q, stored(decay * q, lowest, 1, mask_negative), steps + 1
+        if torch.equal(q, before):
+            return None
+    return steps

@@ -160,7 +160,7 @@ class TSkips(Method):
         p, data = self.params, task.spec
         inputs, labels = next(iter(task.train.epoch()))
         found = choose(
-            lambda skips: self._net(data, skips),
+            lambda skips: self._net(data, skips).to(task.device),
             self._space(data), p.search_connections, p.search_candidates, inputs, p.rate,
         )  # fmt: skip
         net = task.prepare(self._net(data, found.skips))

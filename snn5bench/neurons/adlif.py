@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snn5bench.neurons.adlif_scan import adlif_scan
-from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.loop import LoopNeuron, MultiGaussian, State, keep, uniform
 from snn5bench.neurons.neuron import Memory
 from snn5bench.neurons.surrogate import Surrogate
@@ -40,7 +40,7 @@ class AdLIF(LoopNeuron):
         """Spikes for the input current `x`, both `[T, B, N]`; compiled where the layer is not recurrent."""
         coefficients = self.coefficients()
         plain = self.time == "notd" or self.recurrent_weight is not None or isinstance(self.surrogate, MultiGaussian)
-        if plain or not compiled(x, *coefficients):
+        if plain or not (compiled(x, *coefficients) or on_triton(x, *coefficients)):
             return super().forward(x, memory)
         memory = memory if memory is not None else Memory()
         memory.step += len(x)

@@ -25,7 +25,12 @@ def adlif_scan(
     """Spikes `[T, B, N]` and the state (s, u, w) after the last step, for the current `x` `[T, B, N]` and the state
     `before`, each `[B, N]`; `coefficients` are alpha, beta, a, b `[N]`. Without `through_time` the state is detached
     before each step."""
-    spikes, u, w = _AdlifScan.apply(x, *before, surrogate, through_time, *coefficients)
+    if x.is_cuda:
+        from snn5bench.neurons import triton_adlif
+
+        spikes, u, w = triton_adlif.adlif_scan(x, *before, surrogate, through_time, *coefficients)
+    else:
+        spikes, u, w = _AdlifScan.apply(x, *before, surrogate, through_time, *coefficients)
     return spikes, (spikes[-1], u, w)
 
 

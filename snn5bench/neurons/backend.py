@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numba
@@ -29,6 +31,25 @@ def backend() -> Backend:
     if name == "torch":
         return "torch"
     raise ValueError(f"SNN5BENCH_KERNELS is '{name}': it must be 'numba' or 'torch'")
+
+
+@cache
+def _triton_is_here() -> bool:
+    return find_spec("triton") is not None
+
+
+def kernels_on(device: str) -> str:
+    """The kernels that run on a `cpu` or on `cuda`, as a record names them: `numba`, `triton` or `torch`."""
+    if device == "cpu" or backend() == "torch":
+        return backend()
+    return "triton" if _triton_is_here() else "torch"
+
+
+def on_triton(*tensors: Tensor) -> bool:
+    """Whether these tensors go to the Triton kernels: float32 or float64 on a GPU, Triton there, `torch` not chosen."""
+    return (
+        all(x.is_cuda and x.dtype in (torch.float32, torch.float64) for x in tensors) and kernels_on("cuda") == "triton"
+    )
 
 
 def compiled(*tensors: Tensor) -> bool:

@@ -14,20 +14,26 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from snn5bench.contracts.inputs import BatchInput, Events, Repeated
+from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.goodness_kernels import scale_backward, scale_forward, squared_rates
+from snn5bench.neurons.lif_scan import flat
 from snn5bench.neurons.neuron import Neuron
 from snn5bench.neurons.synapses import Synapses
 
 Embedding = Literal["append", "overwrite"]
 _EPSILON = 1e-4
 _TRIALS, _REACH = 12, 6.0
+_STEPS = 4
+"""Steps whose squared rates are held at once."""
 
 
 def goodness(spikes: Tensor) -> Tensor:
@@ -37,8 +43,23 @@ def goodness(spikes: Tensor) -> Tensor:
 
 def running_goodness(spikes: Tensor) -> Tensor:
     """The goodness of steps 0..t, for every t: `[T, B, N] -> [T, B]`. The last row is `goodness`."""
+    if compiled(spikes) and not (torch.is_grad_enabled() and spikes.requires_grad):
+        return _running_goodness(spikes.contiguous())
     steps = torch.arange(1, len(spikes) + 1, dtype=spikes.dtype, device=spikes.device)
     return (spikes.cumsum(0) / steps[:, None, None]).square().mean(-1)
+
+
+def _running_goodness(spikes: Tensor) -> Tensor:
+    """A few steps at a time, so that their rates stay in the cache."""
+    steps, batch, neurons = spikes.shape
+    found = spikes.new_empty(steps, batch)
+    counts, squares = spikes.new_zeros(batch, neurons), spikes.new_empty(_STEPS, batch, neurons)
+    for start in range(0, steps, _STEPS):
+        some = spikes[start : start + _STEPS]
+        own = squares[: len(some)]
+        squared_rates(flat(some), start, counts.numpy().reshape(-1), flat(own))
+        torch.mean(own, -1, out=found[start : start + _STEPS])
+    return found
 
 
 def without_first(x: BatchInput, count: int) -> BatchInput:
@@ -79,13 +100,43 @@ class Length(nn.Module):
 
     def forward(self, current: Tensor, squared: Tensor) -> Tensor:
         """Current `[T, B, N]` of inputs whose squared length is `squared` `[T, B, 1]`."""
-        if self.normalise:
-            current = current / (squared.sqrt() + _EPSILON)
-        return self.gain * current + self.bias
+        if not self.normalise:
+            return self.gain * current + self.bias
+        length = squared.sqrt() + _EPSILON
+        if compiled(current, length, self.bias) and not (squared.requires_grad or self.gain.requires_grad):
+            return _Scale.apply(current, length, self.gain.item(), self.bias)
+        return self.gain * (current / length) + self.bias
 
     def operations(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, Tensor]:
         """One multiplication a neuron and step; the squares of the inputs, one a spike, are left out."""
         return {"norm_macs": torch.full(output.shape[:2], float(output.shape[2]))}
+
+
+class _Scale(torch.autograd.Function):
+    """gain * (current / length) + bias, with the bits of these operations; the length learns nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, length: Tensor, gain: float, bias: Tensor) -> Tensor:
+        current = current.detach().contiguous()
+        out, neurons = torch.empty_like(current), current.shape[-1]
+        ctx.length, ctx.gain = length.expand(*current.shape[:-1], 1).contiguous().numpy().reshape(-1), gain
+        real = ctx.length.dtype.type
+        scale_forward(
+            current.numpy().reshape(-1, neurons), ctx.length, real(gain), bias.detach().numpy(),
+            out.numpy().reshape(-1, neurons),
+        )  # fmt: skip
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        g = grads[0].contiguous()
+        g_current, neurons = torch.empty_like(g), g.shape[-1]
+        real = ctx.length.dtype.type
+        scale_backward(
+            g.numpy().reshape(-1, neurons), ctx.length, real(ctx.gain), g_current.numpy().reshape(-1, neurons)
+        )
+        return g_current, None, None, g.sum((0, 1))
 
 
 class Layer(nn.Module):
@@ -190,10 +241,7 @@ class ForwardForwardNet(nn.Module):
         yield sent
         for layer in self.stack[1:]:
             below = [spikes.detach() for spikes in sent]
-            sent = [
-                cast("Layer", layer).fire(cast("Layer", layer).synapses(s), squared_length(s, self.label.weight))
-                for s in below
-            ]
+            sent = [cast("Layer", layer).fire(cast("Layer", layer).synapses(s), s.sum(-1, keepdim=True)) for s in below]
             yield sent
 
     def scores(self, x: BatchInput) -> Tensor:

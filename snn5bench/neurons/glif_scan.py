@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.kernels import glif_backward, glif_forward
 from snn5bench.neurons.lif_scan import same_each_step
 from snn5bench.neurons.surrogate import Surrogate
@@ -41,6 +41,10 @@ def glif_scan(
         carry = x.new_zeros(x.shape[1:])
     if compiled(x, carry, *coefficients):
         return _GlifScan.apply(x, carry, surrogate, through_time, *coefficients)
+    if on_triton(x, carry, *coefficients):
+        from snn5bench.neurons import triton_glif
+
+        return triton_glif.glif_scan(x, carry, surrogate, through_time, *coefficients)
     return glif_loop(x, carry, coefficients, surrogate, through_time)
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.kernels import lif_backward, lif_forward
 from snn5bench.neurons.surrogate import Surrogate
 
@@ -44,6 +44,10 @@ def lif_scan(x: Tensor, carry: Tensor | None, constants: LifConstants, surrogate
         if torch.is_grad_enabled() and (x.requires_grad or carry.requires_grad):
             return _LifScan.apply(x, carry, constants, surrogate)
         return _run(x, carry, constants, x.new_empty((1, *x.shape[1:])))
+    if on_triton(x, carry):
+        from snn5bench.neurons import triton_lif
+
+        return triton_lif.lif_scan(x, carry, constants, surrogate)
     return lif_loop(x, carry, constants, surrogate)
 
 

@@ -87,10 +87,14 @@ class SpikingNet(nn.Module):
         synapses, neurons = [self.feed(layer) for layer in range(1, self.depth + 2)], list(self.neurons)
         if not any(skip.lives for skip in self._connections()) and fused.fusible(synapses, neurons):
             return fused.run(synapses, cast("list[LIF]", neurons), x)
-        return self.activity(x)[-1]
+        return self._sent(x)[-1].whole()
 
     def activity(self, x: BatchInput, last: int | None = None) -> list[Tensor]:
         """Outputs of layers 1..`last` (default: all; the read-out's are the logits), each `[T, B, N]`."""
+        return [track.whole() for track in self._sent(x, last)]
+
+    def _sent(self, x: BatchInput, last: int | None = None) -> list[Track]:
+        """The same in chunks: joining those of a layer inside a loop copies all that it sent."""
         steps = x.shape[0] if isinstance(x, Tensor) else x.T
         live = [skip for skip in self._connections() if skip.lives]
         sent = [Track() for _ in range(self.depth + 2)]
@@ -113,7 +117,7 @@ class SpikingNet(nn.Module):
                         memory = memories[layer - 1] if memories else None
                         current = self.neurons[layer - 1](current, memory)
                     sent[layer].chunks.append(current)
-        return [track.whole() for track in sent[1:] if track.chunks]
+        return [track for track in sent[1:] if track.chunks]
 
     def _current(self, layer: int, first: Track, sent: list[Track], start: int, stop: int) -> Tensor:
         if layer == 1:

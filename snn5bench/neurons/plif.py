@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.loop import LoopNeuron, MultiGaussian, State
 from snn5bench.neurons.neuron import Memory
 from snn5bench.neurons.plif_scan import plif_scan
@@ -33,7 +33,7 @@ class PLIF(LoopNeuron):
         """Spikes for the input current `x`, both `[T, B, N]`; compiled where the layer is not recurrent."""
         (k,) = self.coefficients()
         plain = self.time == "notd" or self.recurrent_weight is not None or isinstance(self.surrogate, MultiGaussian)
-        if plain or not compiled(x, k):
+        if plain or not (compiled(x, k) or on_triton(x, k)):
             return super().forward(x, memory)
         memory = memory if memory is not None else Memory()
         memory.step += len(x)

@@ -19,6 +19,10 @@ from snn5bench.neurons.surrogate import Surrogate
 def plif_scan(x: Tensor, state: Tensor, k: Tensor, surrogate: Surrogate, through_time: bool) -> tuple[Tensor, Tensor]:
     """Spikes `[T, B, N]` and the membrane after the last step `[B, N]`, for the current `x` `[T, B, N]`, the membrane
     `state` before it and the leak `k`, a scalar. Without `through_time` the state is detached before each step."""
+    if x.is_cuda:
+        from snn5bench.neurons import triton_plif
+
+        return triton_plif.plif_scan(x, state, k, surrogate, through_time)
     return _PlifScan.apply(x, state, k, surrogate, through_time)
 
 

@@ -39,7 +39,7 @@ def separation_score(layers: Iterable[Tensor]) -> float:
     total, calls = torch.zeros((), dtype=torch.float64), 0
     for spikes in layers:
         for codes in spikes:
-            total = total + codes.shape[1] - sparsity_aware_hamming(codes)
+            total = total.to(codes.device) + codes.shape[1] - sparsity_aware_hamming(codes)
             calls += 1
     if not calls:
         raise ValueError("the score needs at least one layer of spikes")

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snn5bench import device
 from snn5bench.cell import Cell
 from snn5bench.errors import BenchError
 from snn5bench.runners import shipping
@@ -49,8 +50,8 @@ def run(cells: Sequence[Cell], done: Done, history: History, jobs: int, say: Say
         tempfile.TemporaryDirectory(prefix="snn5-", dir=short, ignore_cleanup_errors=True) as temporary,
     ):
         code = shipping.stage(shipping.packages_of(cells), Path(stage))
-        kernels = {name: os.environ[name] for name in ("SNN5BENCH_KERNELS",) if name in os.environ}
-        start = Start(os.environ.get("RAY_ADDRESS") or None, jobs, stage, THREADS | kernels, temporary)
+        chosen = {name: os.environ[name] for name in ("SNN5BENCH_KERNELS", device.VARIABLE) if name in os.environ}
+        start = Start(os.environ.get("RAY_ADDRESS") or None, jobs, stage, THREADS | chosen, temporary)
         campaign = Campaign(cells, done, history, code, say, limits)
         patience = 0.0
         while campaign.open:

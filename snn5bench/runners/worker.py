@@ -7,6 +7,7 @@ import pickle
 import sys
 
 from snn5bench.orphans import end_with
+from snn5bench.runners.allocator import give_back, keep_freed_memory
 
 READY = "ready"
 """The first message of a worker, once it has imported what a cell needs."""
@@ -25,6 +26,7 @@ def main(driver: int) -> None:
     os.dup2(2, 1)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 (the process's own, for as long as it lives)
     end_with(driver)
+    keep_freed_memory()
     from snn5bench.runners.serial import attempt
 
     message: object = READY
@@ -36,3 +38,4 @@ def main(driver: int) -> None:
         except EOFError:
             os._exit(0)
         message = attempt(cell)
+        give_back()

@@ -11,6 +11,7 @@ from snn5bench.cell import Cell, KeyParts, differences
 from snn5bench.data.packed import Packed
 from snn5bench.data.splits import TEST, TRAIN, VAL
 from snn5bench.execute import SELECTION_RULE
+from snn5bench.measure.counts import operations
 from snn5bench.measure.estimate import fill
 from snn5bench.outcome import blank
 from snn5bench.record import Record, Status
@@ -133,14 +134,7 @@ def _choice(record: Record) -> Iterator[Fault]:
 def _counts(record: Record) -> Iterator[Fault]:
     """What a network costs, from the counts of its layers."""
     layers = record.layers
-    macs, acs = sum(layer.macs for layer in layers), sum(layer.acs for layer in layers)
-    more = {name: sum(layer.detail.get(f"matmul_{name}", 0.0) for layer in layers) for name in ("macs", "acs")}
-    given = {
-        "macs_per_sample": macs + more["macs"],
-        "acs_per_sample": acs + more["acs"],
-        "synops_per_sample": macs + acs,
-    }
-    computed = {name: None if name in record.missing else value for name, value in given.items()}
+    computed = {name: None if name in record.missing else value for name, value in operations(layers).items()}
     weights, zeros = (sum(layer.detail.get(name, 0.0) for layer in layers) for name in ("weights", "zero_weights"))
     computed["weight_sparsity"] = zeros / weights if weights else None
     if record.spike_rate is not None and record.activation_sparsity is not None:

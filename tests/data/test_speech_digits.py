@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -71,6 +73,33 @@ def test_an_unknown_voice_is_an_error_that_names_the_known_ones():
     with pytest.raises(BenchError, match="'xx-nowhere'") as caught:
         speak(Utterance("one", "xx-nowhere"))
     assert "en-us-nyc" in str(caught.value)
+
+
+@needs_espeak
+def test_a_voice_that_has_died_is_an_error_once_and_the_next_utterance_has_the_same_bits():
+    said = Utterance("zwei", "de+Alex")
+    before = speak(said)
+    voice = espeak._voice(os.getpid())
+    voice.process.kill()
+    voice.process.wait()
+    with pytest.raises(BenchError, match="has ended"):
+        speak(said)
+    np.testing.assert_array_equal(speak(said), before)
+
+
+@needs_espeak
+def test_the_voice_ends_with_a_process_that_is_killed():
+    code = (
+        "import os; from snn5bench.data import espeak; espeak.speak(espeak.Utterance('one', 'en-us+Alex'));"
+        "print(espeak._voice(os.getpid()).process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True)
+    voice = int(done.stdout)
+    for _ in range(200):
+        if not psutil.pid_exists(voice) or psutil.Process(voice).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.05)
+    pytest.fail("it is still there after 10 s")
 
 
 def test_without_the_package_the_dataset_says_what_to_install(monkeypatch):

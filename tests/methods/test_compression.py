@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from snn5bench import keys, registry
 from snn5bench.cell import Cell
 from snn5bench.methods.compression import Compressed
+from snn5bench.methods.spquant import forgotten_after
 from snn5bench.neurons.compression import Compressor
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.network import SpikingNet
@@ -131,6 +132,14 @@ def test_rewinding_puts_early_weights_back_under_the_mask() -> None:
     assert torch.equal(net.readout.bias, early["readout.bias"])
 
 
+def test_how_long_spquant_remembers() -> None:
+    """By hand: half of 1 rounds to 0; -3 goes to -2, -1, 0; nine tenths of 1 round to 1 for ever."""
+    assert forgotten_after(0.5, -1, False) == 1
+    assert forgotten_after(0.5, -3, False) == 3
+    assert forgotten_after(0.5, -3, True) == 1
+    assert forgotten_after(0.9, -1, False) is None
+
+
 def test_spquant_through_the_protocol(tmp_path: Any) -> None:
     methods = [
         "{name: spquant, params: {hidden: [48]}}",
@@ -142,5 +151,6 @@ def test_spquant_through_the_protocol(tmp_path: Any) -> None:
     assert rows["spquant@digits"].notes == ["membrane potential in 3 levels: 1.58 bits of information, 2 as stored"]
     assert rows["masked@digits"].notes == ["membrane potential in 2 levels: 1.00 bits of information, 1 as stored"]
     for name in ("spquant", "masked"):
+        assert rows[f"{name}@pulse-order"].notes[1] == "a stored potential without further input is 0 after 1 step"
         assert rows[f"{name}@digits"].test_accuracy > 0.5  # type: ignore[operator]
     assert all(rows[f"{name}+notd@pulse-order"].test_accuracy == 0.5 for name in ("spquant", "masked", "both"))

@@ -17,7 +17,7 @@ from snn5bench.contracts.method import Budget, Task
 from snn5bench.errors import BenchError
 from snn5bench.execute import refuse_time
 from snn5bench.methods.forward_forward import ForwardForward, contrast, false_labels
-from snn5bench.neurons.forward_forward import goodness, running_goodness
+from snn5bench.neurons.forward_forward import Length, goodness, running_goodness
 from tests.methods.cells import PULSE_ORDER, records_of
 
 SPEC = DatasetSpec(name="toy", n_classes=4, T=10, channels=12, coding="repeated", temporal=False)
@@ -320,7 +320,7 @@ def test_digits_through_the_protocol(tmp_path: Any) -> None:
     assert record.test_accuracy is not None and record.test_accuracy > 0.6
     assert record.missing == {} and record.acs_per_sample and record.acs_per_sample > 0
     assert record.notes and all(word in record.notes[0] for word in ("swish", "append", "exclude", "layers summed"))
-    assert "each layer" in record.notes[1]
+    assert "each layer" in record.notes[1] and len(record.notes) == 2, "pictures have no order"
     assert record.fidelity is not None and record.fidelity.kind == "reconstruction"
 
 
@@ -329,6 +329,7 @@ def test_pulse_order_and_its_twin_through_the_protocol(tmp_path: Any) -> None:
     rows = records_of(tmp_path, ["ff"], [PULSE_ORDER], epochs=1, twins="{}")
     assert rows["ff@pulse-order"].status == rows["ff+notd@pulse-order"].status == "done"
     assert rows["ff+notd@pulse-order"].test_accuracy == 0.5
+    assert "order reaches it through the leak alone" in rows["ff@pulse-order"].notes[2]
 
 
 @pytest.mark.slow
@@ -345,3 +346,37 @@ def test_a_deep_copy_predicts_the_same() -> None:
     net, _ = fit()
     x, _ = next(Toy(16, 3).epoch())
     assert torch.equal(copy.deepcopy(net)(x), net(x))
+
+
+# compiled parts
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 7), (9, 5, 130), (50, 3, 256)])
+def test_the_compiled_goodness_has_the_bits_of_torch(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for dtype in (torch.float32, torch.float64):
+        spikes = (torch.rand(shape, generator=generator) < 0.3).to(dtype)
+        compiled = running_goodness(spikes)
+        with monkeypatch.context() as patch:
+            patch.setenv("SNN5BENCH_KERNELS", "torch")
+            assert torch.equal(compiled, running_goodness(spikes))
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_the_compiled_scaling_has_the_bits_of_torch(repeated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output, and gradients of current and bias; the length is that of every step where the data are one frame."""
+    torch.manual_seed(0)
+    length = Length(12, 37, 0.4, normalise=True)
+    torch.nn.init.normal_(length.bias)
+    squared = torch.rand(1 if repeated else 6, 5, 1).expand(6, -1, -1) * 9
+    pulled = torch.randn(6, 5, 37)
+    current = torch.randn(6, 5, 37, requires_grad=True)
+
+    def run() -> tuple[Tensor, ...]:
+        out = length(current, squared)
+        return (out.detach(), *torch.autograd.grad(out, (current, length.bias), pulled))
+
+    compiled = run()
+    monkeypatch.setenv("SNN5BENCH_KERNELS", "torch")
+    for ours, plain in zip(compiled, run(), strict=True):
+        assert torch.equal(ours, plain)
