@@ -212,21 +212,27 @@ _REPRO = [sys.executable, "-m", "dvc", "repro", "leaderboard@night"]
 
 def dvc(world: World, instants: int) -> Tally:
     """DVC dies; the run that it started must not go on without it, and the next `dvc repro` must find no lock."""
-    tally = Tally("kill -9 of DVC", "`dvc repro` at a random instant, in a repository with our three stages")
-    whole_s = _repro_s(world)
+    how = "`dvc repro` in a repository with our three stages, at a random instant; half of them after its run has begun"
+    tally = Tally("kill -9 of DVC", how)
+    whole_s, working_s = _repro_s(world)
     repository: Path | None = None
     while tally.tried < instants:
         repository = repository or _repository(world)
         results = repository / "results"
         before = finished(results)
         process = world.start(_REPRO, cwd=repository)
-        time.sleep(world.rng.uniform(0.1, 1) * whole_s)
+        if world.rng.random() < 0.5:
+            wait_for((results / "night" / ".lock.pid").is_file, process)
+            time.sleep(world.rng.random() * working_s)
+        else:
+            time.sleep(world.rng.uniform(0.1, 1) * whole_s)
         if not kill(process):
             _ended_well(world, tally, process, before, results)
-            whole_s *= SOONER
+            whole_s, working_s = whole_s * SOONER, working_s * SOONER
             repository = None
             continue
         tally.problems += world.orphans()
+        results.mkdir(exist_ok=True)
         after(world, tally, results, before)
         if world.rng.random() < 0.3:
             _repro_to_the_end(world, repository, tally)
@@ -253,11 +259,17 @@ def _repro_to_the_end(world: World, repository: Path, tally: Tally) -> None:
     shutil.rmtree(repository)
 
 
-def _repro_s(world: World) -> float:
+def _repro_s(world: World) -> tuple[float, float]:
+    """Seconds that a quiet repro takes, and how many of them are left once its run holds the suite's lock."""
     repository = _repository(world)
     begin = time.monotonic()
-    world.must(world.finish(world.start(_REPRO, cwd=repository)))
-    return time.monotonic() - begin
+    process = world.start(_REPRO, cwd=repository)
+    wait_for((repository / "results" / "night" / ".lock.pid").is_file, process)
+    locked = time.monotonic()
+    world.must(world.finish(process))
+    end = time.monotonic()
+    shutil.rmtree(repository)
+    return end - begin, end - locked
 
 
 def _repository(world: World) -> Path:
@@ -274,5 +286,6 @@ def _repository(world: World) -> Path:
     named = [line for line in lines if line.strip() not in {"- smoke"}]
     text = "\n".join(named).replace("- bundled", "- night").replace("run ${item}", "run ${item} --no-track -j 2")
     (folder / "dvc.yaml").write_text(text.replace("python -m", f"{sys.executable} -m"))
-    world.must(world.finish(world.start([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=folder)))
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text() + "    no_scm = true\n")
     return folder
