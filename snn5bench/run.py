@@ -22,7 +22,7 @@ from snn5bench.making import prepare_data
 from snn5bench.plan import Planner, State, Step, source_of
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
-from snn5bench.store import Store
+from snn5bench.store import Store, config_of
 from snn5bench.suite import Limits
 from snn5bench.tracking import Tracker
 
@@ -217,9 +217,9 @@ def _set_aside(one: PlannedCell, status: Status, reason: str, key: str | None, s
     cell, old = one.cell, store.last_of(one.cell)
     if old is not None and old.status is Status.DONE and status in (Status.NEEDS_DATA, Status.NOT_INSTALLED):
         return
-    if old is None or (old.status, old.reason) != (status, reason):
-        without = one.spec is None
-        store.write(_without_data(cell, status, reason) if without else blank(cell, status, reason, key or "0" * 32))
+    record = _without_data(cell, status, reason) if one.spec is None else blank(cell, status, reason, key or "0" * 32)
+    if old is None or (old.status, old.reason, config_of(old)) != (status, reason, config_of(record)):
+        store.write(record)
 
 
 def _without_data(cell: Cell, status: Status, reason: str) -> Record:

@@ -262,6 +262,16 @@ def test_cell_labels_are_hashable_and_distinct(suite):
     assert all(isinstance(c, Cell) for c in cells)
 
 
+def test_a_cell_that_cannot_run_follows_the_suite(suite, tmp_path):
+    """Else its row stays with the old dataset, and a leaderboard shows two."""
+    path = suite()
+    ruled_out = "incompatible: [{method: acme/tiny, dataset: pulse-order, reason: too dear}]"
+    for steps in (16, 18):
+        path.write_text(SUITE.replace("METHODS", "acme/tiny").replace("T: 16", f"T: {steps}") + ruled_out)
+        _, store, _ = go(path, tmp_path / "results")
+        assert {(r.status, r.dataset_params["T"], r.T) for r in store.records()} == {("incompatible", steps, steps)}
+
+
 def test_what_another_suite_has_run_is_taken_over_under_this_suites_names(suite, tmp_path):
     first, lender, _ = go(suite(), tmp_path / "results")
     again = suite(methods="{name: acme/tiny, label: mine}", name="other")
