@@ -276,7 +276,7 @@ def test_rows_show_their_claims() -> None:
     shown = beside(LEDGER)
     assert [claim.id for claim in shown["tskips", "speech-digits"]] == ["tskips-shd"]
     assert ("lif", "digits") not in shown
-    assert sorted(suites(LEDGER)) == ["atlas", "bundled"]
+    assert sorted(suites(LEDGER)) == ["atlas", "bundled", "real"]
 
 
 def test_a_row_shows_a_verdict_only_from_its_own_suite() -> None:
