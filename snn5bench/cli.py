@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help=("A benchmark and reproducibility harness for spiking neural networks."),
+    help="A benchmark and reproducibility harness for spiking neural networks.",
 )
 data_app = typer.Typer(no_args_is_help=True, help="What data are here, what is missing, and whether it is whole.")
 app.add_typer(data_app, name="data")

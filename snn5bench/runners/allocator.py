@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 512 << 20
@@ -16,15 +17,20 @@ _OWN_PAGES_BYTES = 128 << 20
 """From this size on a tensor still gets pages of its own, which go back when it is freed."""
 
 
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library of this process, where it is glibc."""
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
 def keep_freed_memory() -> bool:
     """Keep what is freed from now on; whether this system can."""
-    if platform.libc_ver()[0] != "glibc":
+    if (library := _glibc()) is None:
         return False
-    mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_THRESHOLD, _OWN_PAGES_BYTES) and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
+    return bool(library.mallopt(_MMAP_THRESHOLD, _OWN_PAGES_BYTES) and library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
 
 
 def give_back() -> None:
     """Give all free memory back, so that one cell's peak says nothing of the cell before."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
+    if (library := _glibc()) is not None:
+        library.malloc_trim(0)
