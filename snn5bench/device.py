@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from snn5bench.errors import BenchError, did_you_mean
+from snn5bench.errors import BenchError
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ def chosen() -> str:
 
 def _known(name: str) -> str:
     if name not in (CPU, CUDA):
-        raise BenchError(f"no device is called '{name}'", f"--device, or {VARIABLE}", did_you_mean(name, (CPU, CUDA)))
+        raise BenchError(f"no device is called '{name}'", f"--device, or {VARIABLE}", f"{CPU} or {CUDA}")
     return name
 
 

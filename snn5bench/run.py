@@ -123,9 +123,7 @@ def _runner(
         from snn5bench.runners import cluster
         from snn5bench.runners.needs import History
 
-        on_gpu = device.chosen() == device.CUDA
-        alike = [r for r in records if r.environment and (r.environment.device != device.CPU) == on_gpu]
-        history = History(alike, gpus or float(on_gpu))
+        history = History(records, gpus or float(device.chosen() == device.CUDA))
         minutes = {step.cell: inf if step.minutes is None else step.minutes for step in steps}
 
         def over(cells: list[Cell], done: Done) -> None:

@@ -15,26 +15,10 @@ from snn5bench.neurons.neuron import Memory
 from snn5bench.neurons.surrogate import Surrogate
 
 
-class AdLIF(LoopNeuron):
-    """Bittar and Garner (2022), as in their code (sparch):
-
-        w[t] = beta w[t-1] + a u[t-1] + b s[t-1]                        first, from the old u and s
-        u[t] = alpha (u[t-1] - s[t-1]) + (1 - alpha) (x[t] + V s[t-1] - w[t])
-        s[t] = 1 if u[t] > 1 (strict)
-
-    Per neuron, learned and kept in range: alpha in [e^(-1/5), e^(-1/25)], beta in [e^(-1/30), e^(-1/120)], a in [-1, 1],
-    b in [0, 2]; each starts uniform in its range. Surrogate: 1 within 0.5 of the threshold. Departures: states start at
-    zero (theirs are random in U(0, 1), at test time too), V keeps its diagonal.
-    """
+class Coupled(LoopNeuron):
+    """The step of adLIF and SiLIF, whose membrane drives their adaptation; a subclass says what alpha, beta, a, b are."""
 
     states = 2
-    ALPHA = (math.exp(-1 / 5), math.exp(-1 / 25))
-    BETA = (math.exp(-1 / 30), math.exp(-1 / 120))
-
-    def __init__(self, neurons: int, surrogate: Surrogate | None = None, recurrent: bool = False) -> None:
-        super().__init__(surrogate or Surrogate("rectangle", 1.0), neurons if recurrent else None)
-        self.alpha, self.beta = uniform(neurons, *self.ALPHA), uniform(neurons, *self.BETA)
-        self.a, self.b = uniform(neurons, -1, 1), uniform(neurons, 0, 2)
 
     def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
         """Spikes for the input current `x`, both `[T, B, N]`; compiled where the layer is not recurrent."""
@@ -49,16 +33,37 @@ class AdLIF(LoopNeuron):
         memory.state = tuple(part.detach() for part in after) if self.time == "sdbp" else after
         return spikes
 
-    def coefficients(self) -> tuple[Tensor, ...]:
-        """alpha, beta, a, b."""
-        return keep(self.alpha, *self.ALPHA), keep(self.beta, *self.BETA), keep(self.a, -1, 1), keep(self.b, 0, 2)
-
     def step(self, x: Tensor, before: State, coefficients: tuple[Tensor, ...]) -> State:
         """(s, u, w)."""
         (s, u, w), (alpha, beta, a, b) = before, coefficients
         w = beta * w + a * u + b * s
         u = alpha * (u - s) + (1 - alpha) * (x - w)
         return self.surrogate(u - 1, strict=True), u, w
+
+
+class AdLIF(Coupled):
+    """Bittar and Garner (2022), as in their code (sparch):
+
+        w[t] = beta w[t-1] + a u[t-1] + b s[t-1]                        first, from the old u and s
+        u[t] = alpha (u[t-1] - s[t-1]) + (1 - alpha) (x[t] + V s[t-1] - w[t])
+        s[t] = 1 if u[t] > 1 (strict)
+
+    Per neuron, learned and kept in range: alpha in [e^(-1/5), e^(-1/25)], beta in [e^(-1/30), e^(-1/120)], a in [-1, 1],
+    b in [0, 2]; each starts uniform in its range. Surrogate: 1 within 0.5 of the threshold. Departures: states start at
+    zero (theirs are random in U(0, 1), at test time too), V keeps its diagonal.
+    """
+
+    ALPHA = (math.exp(-1 / 5), math.exp(-1 / 25))
+    BETA = (math.exp(-1 / 30), math.exp(-1 / 120))
+
+    def __init__(self, neurons: int, surrogate: Surrogate | None = None, recurrent: bool = False) -> None:
+        super().__init__(surrogate or Surrogate("rectangle", 1.0), neurons if recurrent else None)
+        self.alpha, self.beta = uniform(neurons, *self.ALPHA), uniform(neurons, *self.BETA)
+        self.a, self.b = uniform(neurons, -1, 1), uniform(neurons, 0, 2)
+
+    def coefficients(self) -> tuple[Tensor, ...]:
+        """alpha, beta, a, b."""
+        return keep(self.alpha, *self.ALPHA), keep(self.beta, *self.BETA), keep(self.a, -1, 1), keep(self.b, 0, 2)
 
 
 class SEAdLIF(LoopNeuron):

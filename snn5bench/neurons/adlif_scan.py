@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.kernels import adlif_backward, adlif_forward
 from snn5bench.neurons.lif_scan import same_each_step
 from snn5bench.neurons.surrogate import Surrogate
@@ -56,16 +57,12 @@ class _AdlifScan(torch.autograd.Function):
         ctx: Any, g_spikes: Tensor | None, g_u: Tensor | None, g_w: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, s, u, w, membrane, current, alpha, beta, a, b = ctx.saved_tensors
-        if g_spikes is None:
-            g_spikes = x.new_zeros(()).expand(x.shape)
-        p, q = (
-            torch.zeros_like(u) if g is None else g.clone(memory_format=torch.contiguous_format) for g in (g_u, g_w)
-        )
+        p, q = (state_or_zero(g, u) for g in (g_u, g_w))
         g_x = torch.empty_like(x)
         sums = [torch.zeros_like(c) for c in (alpha, beta, a, b)]
         real = x.numpy().dtype.type
         adlif_backward(
-            same_each_step(g_spikes).reshape(-1, *x.shape[1:]),
+            same_each_step(spikes_or_zero(g_spikes, x)).reshape(-1, *x.shape[1:]),
             *(part.numpy() for part in (x, s, u, w, membrane, current, alpha, beta, a, b, p, q)), ctx.through_time,
             ctx.surrogate.id, real(ctx.surrogate.width.item()), real(ctx.surrogate.scale.item()),
             g_x.numpy(), *(part.numpy() for part in sums),

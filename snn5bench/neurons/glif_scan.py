@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.kernels import glif_backward, glif_forward
 from snn5bench.neurons.lif_scan import same_each_step
@@ -84,17 +85,13 @@ class _GlifScan(torch.autograd.Function):
     def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor | None, ...]:
         x, membrane, *arrays = ctx.saved_tensors
         batch, neurons = x.shape[1:]
-        if g_spikes is None:
-            g_spikes = x.new_zeros(()).expand(x.shape)
-        g_carry = x.new_zeros(batch, neurons) if g_last is None else g_last.clone(
-            memory_format=torch.contiguous_format
-        )  # fmt: skip
+        g_carry = state_or_zero(g_last, x[0])
         g_x = torch.empty_like(x)
         g_arrays = [torch.zeros_like(a) for a in arrays]
         real = membrane.numpy().dtype.type
         glif_backward(
-            same_each_step(g_spikes).reshape(-1, batch, neurons), x.numpy(), membrane.numpy(), g_carry.numpy(),
-            *[a.numpy() for a in arrays], ctx.through_time,
+            same_each_step(spikes_or_zero(g_spikes, x)).reshape(-1, batch, neurons),
+            x.numpy(), membrane.numpy(), g_carry.numpy(), *[a.numpy() for a in arrays], ctx.through_time,
             ctx.surrogate.id, real(ctx.surrogate.width.item()), real(ctx.surrogate.scale.item()),
             g_x.numpy(), *[g.numpy() for g in g_arrays],
         )  # fmt: skip

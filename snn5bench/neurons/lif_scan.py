@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.kernels import lif_backward, lif_forward
 from snn5bench.neurons.surrogate import Surrogate
@@ -93,14 +94,11 @@ class _LifScan(torch.autograd.Function):
         membrane, constants, surrogate = ctx.membrane, ctx.constants, ctx.surrogate
         v = flat(membrane)
         real = v.dtype.type
-        if g_spikes is None:
-            g_spikes = membrane.new_zeros(()).expand(membrane.shape)
-        g_carry = torch.zeros_like(membrane[0])
-        if g_last is not None and constants.through_time:
-            g_carry.copy_(g_last)
+        g_carry = state_or_zero(g_last if constants.through_time else None, membrane[0])
         g_x = torch.empty_like(membrane)
         lif_backward(
-            same_each_step(g_spikes), v, g_carry.numpy().reshape(-1), real(constants.decay), real(constants.threshold),
+            same_each_step(spikes_or_zero(g_spikes, membrane)), v, g_carry.numpy().reshape(-1),
+            real(constants.decay), real(constants.threshold),
             constants.hard, not constants.detach_reset, constants.through_time,
             surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()), flat(g_x),
         )  # fmt: skip

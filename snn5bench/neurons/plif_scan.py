@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.kernels import plif_backward, plif_forward
 from snn5bench.neurons.lif_scan import flat, same_each_step
 from snn5bench.neurons.surrogate import Surrogate
@@ -43,15 +44,13 @@ class _PlifScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor | None, ...]:
         x, first, membrane, k = ctx.saved_tensors
-        if g_spikes is None:
-            g_spikes = x.new_zeros(()).expand(x.shape)
-        g_state = torch.zeros_like(first) if g_last is None else g_last.clone(memory_format=torch.contiguous_format)
+        g_state = state_or_zero(g_last, first)
         g_x = torch.empty_like(x)
         v = flat(membrane)
         real = v.dtype.type
         g_k = plif_backward(
-            same_each_step(g_spikes), flat(x), v, first.numpy().reshape(-1), g_state.numpy().reshape(-1),
-            k.numpy()[()], ctx.through_time,
+            same_each_step(spikes_or_zero(g_spikes, x)), flat(x), v,
+            first.numpy().reshape(-1), g_state.numpy().reshape(-1), k.numpy()[()], ctx.through_time,
             ctx.surrogate.id, real(ctx.surrogate.width.item()), real(ctx.surrogate.scale.item()), flat(g_x),
         )  # fmt: skip
         return g_x, g_state if ctx.through_time else None, torch.full_like(k, g_k), None, None

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
+from snn5bench.neurons.backend import compiled, on_triton
 from snn5bench.neurons.kernels import recurrent_backward, recurrent_forward
 from snn5bench.neurons.lif_scan import LifConstants, same_each_step
 from snn5bench.neurons.surrogate import Surrogate
@@ -28,6 +29,11 @@ def recurrent_lif_scan(
     last = zero if last is None else last
     if compiled(x, carry, weight):
         return _RecurrentScan.apply(x, carry, last, weight, constants, surrogate)
+    if on_triton(x, carry, last, weight):
+        from snn5bench.neurons import triton_recurrent
+
+        if len(weight) <= triton_recurrent.WIDEST:
+            return triton_recurrent.recurrent_lif_scan(x, carry, last, weight, constants, surrogate)
     return recurrent_lif_loop(x, carry, last, weight, constants, surrogate)
 
 
@@ -75,13 +81,11 @@ class _RecurrentScan(torch.autograd.Function):
         first, weight = ctx.saved_tensors
         real = v.dtype.type
         batch, neurons = v.shape[1:]
-        if g_spikes is None:
-            g_spikes = weight.new_zeros(()).expand(v.shape)
-        g_carry = torch.zeros_like(first) if g_end is None else g_end.clone(memory_format=torch.contiguous_format)
+        g_carry = state_or_zero(g_end, first)
         g_x = torch.empty(v.shape, dtype=first.dtype)
         g_first = torch.zeros_like(first)
         g_weight = torch.zeros(neurons, neurons, dtype=first.dtype)
-        spikes_in = same_each_step(g_spikes).reshape(-1, batch, neurons)
+        spikes_in = same_each_step(spikes_or_zero(g_spikes, g_x)).reshape(-1, batch, neurons)
         recurrent_backward(
             spikes_in, v, g_carry.numpy(), first.numpy(), weight.detach().contiguous().numpy(),
             real(constants.decay), real(constants.threshold), constants.hard, not constants.detach_reset,

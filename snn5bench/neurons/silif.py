@@ -7,11 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from snn5bench.neurons.adlif import Coupled
 from snn5bench.neurons.loop import LoopNeuron, State, keep, uniform
 from snn5bench.neurons.surrogate import Surrogate
 
 
-class SiLIF(LoopNeuron):
+class SiLIF(Coupled):
     """SiLIF layer: real decays.
 
         alpha = exp(-e^p_alpha e^delta),   beta = exp(-e^p_beta e^delta)
@@ -24,8 +25,6 @@ class SiLIF(LoopNeuron):
     Surrogate: 1 within 0.5 of the threshold. Departure: states start at zero (theirs are random).
     """
 
-    states = 2
-
     def __init__(self, neurons: int, surrogate: Surrogate | None = None) -> None:
         super().__init__(surrogate or Surrogate("rectangle", 1.0))
         self.p_alpha = uniform(neurons, math.log(10), math.log(250))
@@ -37,13 +36,6 @@ class SiLIF(LoopNeuron):
         """alpha, beta, a, b."""
         alpha, beta = (torch.exp(-torch.exp(p + self.delta)) for p in (self.p_alpha, self.p_beta))
         return alpha, beta, keep(self.a, 0, 1), keep(self.b, 0, 2)
-
-    def step(self, x: Tensor, before: State, coefficients: tuple[Tensor, ...]) -> State:
-        """(s, u, w)."""
-        (s, u, w), (alpha, beta, a, b) = before, coefficients
-        w = beta * w + a * u + b * s
-        u = alpha * (u - s) + (1 - alpha) * (x - w)
-        return self.surrogate(u - 1, strict=True), u, w
 
 
 class CSiLIF(LoopNeuron):

@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.surrogate import Surrogate
 from snn5bench.neurons.triton_surrogate import BLOCK, each_step, grid, shape_of, slope_at
 
@@ -132,12 +133,8 @@ class _TritonAdlif(torch.autograd.Function):
         ctx: Any, g_spikes: Tensor | None, g_u: Tensor | None, g_w: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, s, u, w, membrane, current, alpha, beta, a, b = ctx.saved_tensors
-        if g_spikes is None:
-            g_spikes = x.new_zeros(()).expand(x.shape)
-        g_s, every = each_step(g_spikes)
-        p, q = (
-            torch.zeros_like(u) if g is None else g.clone(memory_format=torch.contiguous_format) for g in (g_u, g_w)
-        )
+        g_s, every = each_step(spikes_or_zero(g_spikes, x))
+        p, q = (state_or_zero(g, u) for g in (g_u, g_w))
         g_x, sums = torch.empty_like(x), x.new_empty(4, *x.shape[1:])
         width, scale, shape = shape_of(ctx.surrogate, x)
         _backward[grid(u.numel())](

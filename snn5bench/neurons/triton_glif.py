@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.surrogate import Surrogate
 from snn5bench.neurons.triton_surrogate import BLOCK, each_step, grid, shape_of, slope_at
 
@@ -115,10 +116,8 @@ class _TritonGlif(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor | None, ...]:
         x, membrane, leak, _lin, gain, gamma, drop, theta = ctx.saved_tensors
-        if g_spikes is None:
-            g_spikes = x.new_zeros(()).expand(x.shape)
-        g_s, every = each_step(g_spikes)
-        g_carry = torch.zeros_like(x[0]) if g_last is None else g_last.clone(memory_format=torch.contiguous_format)
+        g_s, every = each_step(spikes_or_zero(g_spikes, x))
+        g_carry = state_or_zero(g_last, x[0])
         g_u, sums = torch.empty_like(x), x.new_empty(4, *x.shape[1:])
         width, scale, shape = shape_of(ctx.surrogate, x)
         _backward[grid(g_carry.numel())](

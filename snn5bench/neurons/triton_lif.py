@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snn5bench.neurons.absent import spikes_or_zero, state_or_zero
 from snn5bench.neurons.lif_scan import LifConstants
 from snn5bench.neurons.surrogate import Surrogate
 from snn5bench.neurons.triton_surrogate import BLOCK, each_step, grid, on_device, shape_of, slope_at
@@ -30,7 +31,8 @@ def lif_scan(x: Tensor, carry: Tensor, constants: LifConstants, surrogate: Surro
 
 
 @triton.jit
-def _step(x, c, theta, decay, HARD: tl.constexpr):
+def step(x, c, theta, decay, HARD: tl.constexpr):
+    """The membrane, the spike and the carry, given the current and the carry before."""
     v = c + x
     y = (v >= theta).to(v.dtype)
     if HARD:
@@ -56,12 +58,12 @@ def _forward(
         x1 = tl.load(x + a1, mask=m1, other=0.0)
         x2 = tl.load(x + a2, mask=m2, other=0.0)
         x3 = tl.load(x + a3, mask=m3, other=0.0)
-        v0, y0, c = _step(x0, c, theta, decay, HARD)
-        v1, y1, c1 = _step(x1, c, theta, decay, HARD)
+        v0, y0, c = step(x0, c, theta, decay, HARD)
+        v1, y1, c1 = step(x1, c, theta, decay, HARD)
         c = tl.where(m1, c1, c)
-        v2, y2, c2 = _step(x2, c, theta, decay, HARD)
+        v2, y2, c2 = step(x2, c, theta, decay, HARD)
         c = tl.where(m2, c2, c)
-        v3, y3, c3 = _step(x3, c, theta, decay, HARD)
+        v3, y3, c3 = step(x3, c, theta, decay, HARD)
         c = tl.where(m3, c3, c)
         tl.store(s + a0, y0, mask=here)
         tl.store(s + a1, y1, mask=m1)
@@ -77,10 +79,11 @@ def _forward(
 
 
 @triton.jit
-def _step_back(
+def step_back(
     v, g, gc, theta, decay, width, scale,
     HARD: tl.constexpr, RESET: tl.constexpr, THROUGH: tl.constexpr, SHAPE: tl.constexpr,
 ):  # fmt: skip
+    """The gradient of the membrane, given the spike's `g` and the carry's `gc`."""
     slope = slope_at(v - theta, width, scale, SHAPE)
     out = g * slope
     if THROUGH:
@@ -123,15 +126,15 @@ def _backward(
             g1 = tl.load(g_s + a1, mask=m1, other=0.0)
             g2 = tl.load(g_s + a2, mask=m2, other=0.0)
             g3 = tl.load(g_s + a3, mask=m3, other=0.0)
-        gc = _step_back(v0, g0, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
+        gc = step_back(v0, g0, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
         tl.store(g_x + a0, gc, mask=here)
-        out = _step_back(v1, g1, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
+        out = step_back(v1, g1, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
         gc = tl.where(m1, out, gc)
         tl.store(g_x + a1, gc, mask=m1)
-        out = _step_back(v2, g2, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
+        out = step_back(v2, g2, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
         gc = tl.where(m2, out, gc)
         tl.store(g_x + a2, gc, mask=m2)
-        out = _step_back(v3, g3, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
+        out = step_back(v3, g3, gc, theta, decay, width, scale, HARD, RESET, THROUGH, SHAPE)
         gc = tl.where(m3, out, gc)
         tl.store(g_x + a3, gc, mask=m3)
         a0 -= 4 * tl.cast(cells, tl.int64)
@@ -166,12 +169,8 @@ class _TritonLif(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_spikes: Tensor | None, g_last: Tensor | None) -> tuple[Tensor, Tensor, None, None]:
         membrane, constants = ctx.membrane, ctx.constants
-        g_carry = torch.zeros_like(membrane[0])
-        if g_last is not None and constants.through_time:
-            g_carry.copy_(g_last)
-        if g_spikes is None:
-            g_spikes = membrane.new_zeros(()).expand(membrane.shape)
-        g_s, every = each_step(g_spikes)
+        g_carry = state_or_zero(g_last if constants.through_time else None, membrane[0])
+        g_s, every = each_step(spikes_or_zero(g_spikes, membrane))
         width, scale, shape = shape_of(ctx.surrogate, membrane)
         fixed = on_device((constants.decay, constants.threshold), membrane.dtype, membrane.device)
         g_x = torch.empty_like(membrane)

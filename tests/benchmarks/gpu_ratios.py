@@ -1,9 +1,10 @@
 """A training step of 700-128-128-20 on a GPU: our Triton kernels against the plain torch loop and spikingjelly's kernels.
 
-    python -m tests.benchmarks.gpu_ratios [FILE.json]
+    python -m tests.benchmarks.gpu_ratios [FILE.json [NEURON...]]
 
 Forward, backward and Adam, at 2 % input. Each case: medians of alternating runs, timed with CUDA events, as ratios. Ours
 takes the events as indices, and so pays for making them dense on the GPU; the peers get a dense tensor that is there.
+`recurrent` is LIF with recurrent weights, also in layers of 256 and 512.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ MAKE: dict[str, Callable[[int, int], nn.Module]] = {
     "plif": lambda n, T: PLIF(2.0),
     "glif": GLIF,
     "adlif": lambda n, T: AdLIF(n),
+    "recurrent": lambda n, T: LIF(DECAY, 1.0, "hard", Surrogate("atan", 0.5), recurrent=n),
 }
 """Neurons by the width of a layer and T; spikingjelly has the first two."""
-CASES = ((100, 32), (100, 128), (100, 512), (250, 128))
+CASES = tuple((T, size, HIDDEN) for T, size in ((100, 32), (100, 128), (100, 512), (250, 128)))
+"""T, B, and the width of a hidden layer."""
+WIDER = tuple((100, size, width) for width in (256, 512) for size in (32, 128, 512))
 ROUNDS, WARM = 15, 4
 
 
@@ -51,10 +55,10 @@ def batch(T: int, size: int) -> tuple[Events, Tensor, Tensor]:
     return events, events.dense(), torch.from_numpy(rng.integers(0, CLASSES, size)).cuda()
 
 
-def ours(neuron: Callable[[int], nn.Module], events: Events) -> SpikingNet:
+def ours(neuron: Callable[[int], nn.Module], events: Events, width: int) -> SpikingNet:
     """Our network, calibrated, on the GPU."""
     torch.manual_seed(0)
-    net = SpikingNet(CHANNELS, (HIDDEN, HIDDEN), CLASSES, neuron).cuda()  # type: ignore[arg-type]
+    net = SpikingNet(CHANNELS, (width, width), CLASSES, neuron).cuda()  # type: ignore[arg-type]
     net.calibrate(events, 0.04)
     return net
 
@@ -128,15 +132,18 @@ def timed(step: Callable[[], float]) -> float:
     return start.elapsed_time(end)
 
 
-def case(kind: str, T: int, size: int) -> dict[str, object]:
+def case(kind: str, T: int, size: int, width: int) -> dict[str, object]:
     """Losses of the first step, and medians as ratios over ours."""
     events, x, label = batch(T, size)
-    make = partial(MAKE[kind], T=T)
-    steps = {"ours": step_of(ours(make, events), events, label, "numba")}
-    steps["ours, dense input"] = step_of(ours(make, events), x, label, "numba")
-    steps["plain torch loop"] = step_of(ours(make, events), x, label, "torch")
+
+    def net() -> SpikingNet:
+        return ours(partial(MAKE[kind], T=T), events, width)
+
+    steps = {"ours": step_of(net(), events, label, "numba")}
+    steps["ours, dense input"] = step_of(net(), x, label, "numba")
+    steps["plain torch loop"] = step_of(net(), x, label, "torch")
     if kind in ("lif", "plif"):
-        steps["spikingjelly"] = step_of(SpikingJelly(ours(make, events), peer(kind)).cuda(), x, label, "numba")
+        steps["spikingjelly"] = step_of(SpikingJelly(net(), peer(kind)).cuda(), x, label, "numba")
     losses = {name: float(step()) for name, step in steps.items()}
     if "spikingjelly" in steps:
         print(f"spikingjelly runs {kernels_of_spikingjelly(kind)}")
@@ -152,6 +159,7 @@ def case(kind: str, T: int, size: int) -> dict[str, object]:
         "neuron": kind,
         "T": T,
         "B": size,
+        "hidden": width,
         "ours_ms": round(medians["ours"], 4),
         "over_ours": ratios,
         "losses": losses,
@@ -161,9 +169,9 @@ def case(kind: str, T: int, size: int) -> dict[str, object]:
 def main() -> None:
     """Print a line a case, and write them all to the file that is named."""
     found = []
-    for kind in MAKE:
-        for T, size in CASES:
-            found.append(case(kind, T, size))
+    for kind in sys.argv[2:] or MAKE:
+        for T, size, width in CASES + (WIDER if kind == "recurrent" else ()):
+            found.append(case(kind, T, size, width))
             print(json.dumps(found[-1]), flush=True)
             if sys.argv[1:]:
                 document = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "cases": found}

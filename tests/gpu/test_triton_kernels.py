@@ -7,8 +7,10 @@ import os
 import pytest
 import torch
 
+from snn5bench.neurons import recurrent_scan
 from snn5bench.neurons.glif_scan import Coefficients, glif_loop
 from snn5bench.neurons.lif_scan import LifConstants, lif_loop
+from snn5bench.neurons.recurrent_scan import recurrent_lif_loop
 from snn5bench.neurons.surrogate import SHAPES, Surrogate
 
 pytest.importorskip("triton")
@@ -91,6 +93,82 @@ def test_lif_without_gradient_and_with_a_summed_read_out():
         given = x.clone().requires_grad_()
         found += torch.autograd.grad((scan(given, carry, LIF[1], made)[0].sum(0) * weight).sum(), given)
     same(found[:1], found[1:], torch.float64)
+
+
+def recurrent(constants, made, dtype, neurons, batch=B):
+    """Outputs and gradients of the kernels and of the loop, given a carry and spikes before."""
+    from snn5bench.neurons import triton_recurrent
+
+    frame = (batch, neurons)
+    x, carry, last = random(T, *frame, dtype=dtype), random(*frame, dtype=dtype, seed=1), random(*frame, seed=2) > 0
+    weight = random(neurons, neurons, dtype=dtype, scale=neurons**-0.5, seed=3)
+    upstream, ends = [random(T, *frame, dtype=dtype, seed=4), random(*frame, dtype=dtype, seed=5)], []
+    for scan in (triton_recurrent.recurrent_lif_scan, recurrent_lif_loop):
+        inputs = [part.clone().requires_grad_() for part in (x, carry, last.to(dtype), weight)]
+        outputs = scan(*inputs, constants, made)
+        end = upstream[1] if constants.through_time else None
+        found = gradients(outputs, inputs, [upstream[0], end])
+        ends.append((*(out.detach() for out in outputs), *found))
+    return ends
+
+
+@pytest.mark.parametrize("dtype", REAL, ids=str)
+@pytest.mark.parametrize("constants", LIF, ids=str)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_recurrent_lif(constants, shape, dtype):
+    found, wanted = map(list, recurrent(constants, surrogate(shape, dtype), dtype, N))
+    assert torch.equal(found[0], wanted[0]) and 0 < found[0].mean() < 1
+    if not constants.through_time:
+        assert wanted[3] is None and wanted[4] is None and not found[3].any() and not found[4].any()
+        found[3] = found[4] = None
+    same(found[1:], wanted[1:], dtype)
+
+
+@pytest.mark.parametrize("dtype", REAL, ids=str)
+@pytest.mark.parametrize("neurons", [1, 16, 100, 128, 130, 256, 300])
+def test_recurrent_lif_of_any_width(neurons, dtype):
+    found, wanted = recurrent(LIF[0], surrogate("atan", dtype), dtype, neurons, batch=2)
+    assert torch.equal(found[0], wanted[0])
+    same(found[1:], wanted[1:], dtype)
+    again = recurrent(LIF[0], surrogate("atan", dtype), dtype, neurons, batch=2)[0]
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True)), "the same bits"
+
+
+@pytest.mark.parametrize("neurons", [N, 130])
+def test_recurrent_lif_without_gradient_and_with_absent_ones(neurons):
+    from snn5bench.neurons import triton_recurrent
+
+    made, zero = surrogate("atan", torch.float64), random(B, neurons).zero_()
+    x, weight = random(T, B, neurons), random(neurons, neurons, scale=neurons**-0.5, seed=1)
+    scans = (triton_recurrent.recurrent_lif_scan, recurrent_lif_loop)
+    (s, end), (s2, end2) = (scan(x, zero, zero, weight, LIF[1], made) for scan in scans)
+    assert torch.equal(s, s2) and not s.requires_grad and not end.requires_grad
+    same([end], [end2], torch.float64)
+    of_frame = random(B, neurons, seed=2)
+    for loss in (
+        lambda spikes, end: (spikes.sum(0) * of_frame).sum(),
+        lambda spikes, end: (end * of_frame).sum(),
+    ):
+        found = []
+        for scan in scans:
+            inputs = [part.clone().requires_grad_() for part in (x, weight)]
+            found.append(torch.autograd.grad(loss(*scan(inputs[0], zero, zero, inputs[1], LIF[1], made)), inputs))
+        same(*found, torch.float64)
+
+
+def test_a_recurrent_layer_that_is_too_wide_goes_step_by_step(monkeypatch):
+    from snn5bench.neurons import triton_recurrent
+
+    monkeypatch.setattr(recurrent_scan, "compiled", lambda *tensors: False)
+    monkeypatch.setattr(recurrent_scan, "on_triton", lambda *tensors: True)
+    taken, made = [], surrogate("atan", torch.float64)
+    monkeypatch.setattr(
+        triton_recurrent, "_run", lambda x, carry, *rest, keep: taken.append(x.shape[2]) or (x, carry, x)
+    )
+    for neurons in (triton_recurrent.WIDEST, triton_recurrent.WIDEST + 1):
+        weight = random(neurons, neurons, scale=neurons**-0.5)
+        spikes, _ = recurrent_scan.recurrent_lif_scan(random(2, 1, neurons), None, None, weight, LIF[0], made)
+    assert taken == [triton_recurrent.WIDEST] and set(spikes.unique().tolist()) == {0.0, 1.0}
 
 
 def plif_loop(x, state, k, made, through_time):

@@ -1,4 +1,4 @@
-"""Compiled adLIF and PLIF against their loops: spikes, state and every gradient; in chunks and detached."""
+"""Compiled adLIF, SiLIF and PLIF against their loops: spikes, state and every gradient; in chunks and detached."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from snn5bench.neurons.adlif import AdLIF
+from snn5bench.neurons.adlif import AdLIF, Coupled
 from snn5bench.neurons.loop import LoopNeuron
 from snn5bench.neurons.neuron import Memory
 from snn5bench.neurons.plif import PLIF
+from snn5bench.neurons.silif import SiLIF
 from snn5bench.neurons.surrogate import SHAPES, Surrogate
 
 KINDS: dict[str, Callable[[Surrogate], LoopNeuron]] = {
     "adlif": lambda surrogate: AdLIF(7, surrogate),
+    "silif": lambda surrogate: SiLIF(7, surrogate),
     "plif": lambda surrogate: PLIF(surrogate=surrogate),
 }
 
@@ -27,7 +29,7 @@ def outcome(
     layer = layer.to(dtype)
     layer.zero_grad()
     generator = torch.Generator().manual_seed(1)
-    size = 20 if isinstance(layer, AdLIF) else 2
+    size = 20 if isinstance(layer, Coupled) else 2
     x = (size * torch.randn(sum(chunks), 5, 7, generator=generator)).to(dtype).requires_grad_()
     weights = torch.randn(x.shape, generator=generator).to(dtype)
     memory = Memory()

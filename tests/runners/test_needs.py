@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from snn5bench import device
 from snn5bench.cell import Cell
 from snn5bench.record import Environment, Record
 from snn5bench.runners import gpu
@@ -51,6 +52,19 @@ def test_the_most_alike_cells_speak_with_headroom():
     assert history.needs(cell("lif[decay=0.1]")).memory_bytes == 10 * GB, "the method on this dataset"
     assert history.needs(cell("alif", method="alif")).memory_bytes == 20 * GB, "the dataset"
     assert history.needs(cell(dataset="unseen")).memory_bytes == DEFAULT_MEMORY
+
+
+def test_a_cell_that_stays_on_the_cpu_asks_for_no_gpu(monkeypatch):
+    here = record("s4nn", method="s4nn", memory=2 * GB)
+    there = record(memory=4 * GB, gpu_share=0.4)
+    there.environment.device = "NVIDIA H100, CUDA 13.0"
+    stays = cell("s4nn", method="s4nn")
+    monkeypatch.setenv(device.VARIABLE, "cuda")
+    history = History([here, there], gpus=1.0)
+    assert history.needs(stays)[1:] == (2.5 * GB, 0.0)
+    assert history.needs(cell())[1:] == (5 * GB, 0.5)
+    assert History([here], gpus=1.0).needs(cell())[1:] == (DEFAULT_MEMORY, 1.0), "what a CPU held says nothing of a GPU"
+    assert History([there], gpus=1.0).needs(stays)[1:] == (DEFAULT_MEMORY, 0.0), "nor the other way round"
 
 
 @pytest.mark.parametrize(("share", "asked"), [(0.1, 0.13), (0.4, 0.5), (0.79, 0.99), (0.9, 1.0)])
