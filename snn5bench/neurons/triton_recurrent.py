@@ -128,12 +128,14 @@ def _backward(
         tl.store(g_first + start + neuron, given, mask=here)
 
 
-def _shape(weight: Tensor) -> dict[str, Any]:
-    """How a program is laid out: 64 registers of a thread hold the weights, or 32 a block of their rows and 32 its sum."""
+def _shape(weight: Tensor, forward: bool) -> dict[str, Any]:
+    """How a program is laid out: 64 registers of a thread hold the weights (128 forward, where it needs few others), or 32
+    a block of their rows and 32 its sum."""
     wide = max(16, triton.next_power_of_2(len(weight)))
     held = wide <= HOLDS
     rows = wide if held else 8192 // wide
-    warps = max(1, rows * wide * weight.element_size() // (8192 if held else 4096))
+    registers = (128 if forward else 64) if held else 32
+    warps = max(1, rows * wide * weight.element_size() // (128 * registers))
     return {"HELD": held, "WIDE": wide, "ROWS": rows, "num_warps": warps, "enable_fp_fusion": False}
 
 
@@ -147,7 +149,7 @@ def _run(
     fixed = on_device((constants.decay, constants.threshold), x.dtype, x.device)
     _forward[(len(carry),)](
         x, carry, last, weight.detach().t().contiguous(), fixed, membrane, spikes, end,
-        len(x), carry.numel(), len(weight), HARD=constants.hard, KEEP=keep, **_shape(weight),
+        len(x), carry.numel(), len(weight), HARD=constants.hard, KEEP=keep, **_shape(weight, forward=True),
     )  # fmt: skip
     return spikes, end, membrane
 
@@ -178,7 +180,7 @@ class _TritonRecurrent(torch.autograd.Function):
             g_s, membrane, g_carry, g_first, weight.contiguous(), fixed, width, scale, g_x,
             len(membrane), g_carry.numel(), len(weight),
             HARD=constants.hard, RESET=not constants.detach_reset, THROUGH=constants.through_time, SHAPE=shape,
-            EVERY=every, **_shape(weight),
+            EVERY=every, **_shape(weight, forward=False),
         )  # fmt: skip
         g_weight = torch.addmm(g_x[0].t() @ first, g_x[1:].flatten(0, 1).t(), spikes[:-1].flatten(0, 1))
         return g_x, g_carry, g_first, g_weight, None, None
