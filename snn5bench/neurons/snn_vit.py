@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput, dense
+from snn5bench.neurons import spike_blocks
 from snn5bench.neurons.neuron import Neuron, Time, checked_time
 from snn5bench.neurons.norms import StepBatchNorm, adopting
 from snn5bench.neurons.saccade import Saccade
@@ -68,6 +69,10 @@ class Attention(nn.Module):
         seen = self.saccade(*self.qkv(x)).transpose(2, 3).flatten(3)
         return self.norm(self.project(seen.contiguous()))
 
+    def added(self, x: Tensor) -> Tensor:
+        """The residual stream behind it: `x` plus what the attention adds, in one op where that does the same."""
+        return spike_blocks.add_attention(x, self) if spike_blocks.fusible(self, x) else x + self(x)
+
 
 class Perceptron(nn.Module):
     """Real currents `[T, B, N, D] -> [T, B, N, D]`: spikes, a hidden layer of spikes, a linear map."""
@@ -82,6 +87,10 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """What the perceptron adds to the residual stream."""
         return self.norm(self.project(self.hidden(self.neuron(x))))
+
+    def added(self, x: Tensor) -> Tensor:
+        """The residual stream behind it: `x` plus what the perceptron adds, in one op where that does the same."""
+        return spike_blocks.add_perceptron(x, self) if spike_blocks.fusible(self, x) else x + self(x)
 
 
 class ChannelTokens(nn.Module):
@@ -179,8 +188,8 @@ class SpikingTransformer(nn.Module):
         """Logits per step."""
         hidden = self.tokens(x)
         for attention, perceptron in zip(self.attentions, self.perceptrons, strict=True):
-            hidden = hidden + attention(hidden)
-            hidden = hidden + perceptron(hidden)
+            hidden = cast("Attention", attention).added(hidden)
+            hidden = cast("Perceptron", perceptron).added(hidden)
         return self.readout(self.neuron(hidden)).mean(2)
 
     def set_time(self, mode: str) -> None:
@@ -200,8 +209,8 @@ class SpikingTransformer(nn.Module):
                 attention = cast("Attention", attention)
                 q, k, _ = attention.qkv(hidden)
                 attention.saccade.calibrate(q, k, share)
-                hidden = hidden + attention(hidden)
-                hidden = hidden + perceptron(hidden)
+                hidden = attention.added(hidden)
+                hidden = cast("Perceptron", perceptron).added(hidden)
             logits = self.readout(self.neuron(hidden)).mean(2)
         deviation = (logits[-1] if self.reads == "last" else logits.sum(0)).std().item()
         if deviation > 0:
