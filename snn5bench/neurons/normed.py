@@ -103,7 +103,8 @@ class Normed:
             norm_backward(g[part].numpy(), self.z[part].numpy(), *factors, here.numpy())
             scatter_spikes(self.bits[part], here.numpy(), g_weight)
             torch.mm(here, self.weight, out=g_spikes[part])
-        return g_spikes, torch.from_numpy(g_weight.T), *(torch.from_numpy(x.astype(real)) for x in (g_gamma, sums[0]))
+        g_gamma, g_beta = g_gamma.astype(real), sums[0].astype(real)
+        return g_spikes, torch.from_numpy(g_weight.T), torch.from_numpy(g_gamma), torch.from_numpy(g_beta)
 
 
 def _joined(norms: Sequence[StepBatchNorm], name: str) -> np.ndarray:

@@ -12,10 +12,12 @@ from itertools import pairwise
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput, dense
 from snn5bench.neurons import spike_blocks
+from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.neuron import Neuron, Time, checked_time
 from snn5bench.neurons.norms import StepBatchNorm, adopting
 from snn5bench.neurons.saccade import Saccade
@@ -71,7 +73,7 @@ class Attention(nn.Module):
 
     def added(self, x: Tensor) -> Tensor:
         """The residual stream behind it: `x` plus what the attention adds, in one op where that does the same."""
-        return spike_blocks.add_attention(x, self) if spike_blocks.fusible(self, x) else x + self(x)
+        return spike_blocks.add_attention(x, self) if spike_blocks.fusible(x, self) else x + self(x)
 
 
 class Perceptron(nn.Module):
@@ -90,7 +92,7 @@ class Perceptron(nn.Module):
 
     def added(self, x: Tensor) -> Tensor:
         """The residual stream behind it: `x` plus what the perceptron adds, in one op where that does the same."""
-        return spike_blocks.add_perceptron(x, self) if spike_blocks.fusible(self, x) else x + self(x)
+        return spike_blocks.add_perceptron(x, self) if spike_blocks.fusible(x, self) else x + self(x)
 
 
 class ChannelTokens(nn.Module):
@@ -112,7 +114,7 @@ class ChannelTokens(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of the tokens."""
-        groups = nn.functional.pad(x, (0, self.fill)).unflatten(2, (self.tokens, -1))
+        groups = F.pad(x, (0, self.fill)).unflatten(2, (self.tokens, -1))
         return self.norm(self.embed(groups) + self.offset)
 
     def operations(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, Tensor]:
@@ -134,7 +136,8 @@ class PatchSplit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents."""
-        return self.pool(self.norm(self.local(x) + self.wide(x)))
+        current = self.local(x) + self.wide(x)
+        return self.pool(self.norm(current.contiguous(memory_format=torch.channels_last)))
 
 
 class ImageTokens(nn.Module):
@@ -190,6 +193,13 @@ class SpikingTransformer(nn.Module):
         for attention, perceptron in zip(self.attentions, self.perceptrons, strict=True):
             hidden = cast("Attention", attention).added(hidden)
             hidden = cast("Perceptron", perceptron).added(hidden)
+        return self._read(hidden)
+
+    def _read(self, hidden: Tensor) -> Tensor:
+        """The read-out of the mean over tokens, or the mean of the tokens' read-outs, which is the same."""
+        if spike_blocks.fusible(hidden, self.neuron, self.readout):
+            mean = spike_blocks.mean_spikes(hidden, cast(LIF, self.neuron))
+            return F.linear(mean, self.readout.weight, self.readout.bias)
         return self.readout(self.neuron(hidden)).mean(2)
 
     def set_time(self, mode: str) -> None:
@@ -211,7 +221,7 @@ class SpikingTransformer(nn.Module):
                 attention.saccade.calibrate(q, k, share)
                 hidden = attention.added(hidden)
                 hidden = cast("Perceptron", perceptron).added(hidden)
-            logits = self.readout(self.neuron(hidden)).mean(2)
+            logits = self._read(hidden)
         deviation = (logits[-1] if self.reads == "last" else logits.sum(0)).std().item()
         if deviation > 0:
             self.readout.rescale(1 / deviation)

@@ -8,7 +8,7 @@ token. Rows are those of `[T, B, N, D]`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -17,31 +17,40 @@ from torch.autograd.function import once_differentiable
 
 from snn5bench.neurons.backend import compiled
 from snn5bench.neurons.lif import LIF
+from snn5bench.neurons.neuron import Neuron
 from snn5bench.neurons.normed import Normed
 from snn5bench.neurons.norms import StepBatchNorm
-from snn5bench.neurons.spike_kernels import gate_gradient, gated, head_counts, lif_backward_normed, lif_of_normed
+from snn5bench.neurons.spike_kernels import (
+    gate_gradient,
+    gated,
+    head_counts,
+    lif_backward_normed,
+    lif_of_normed,
+    spike_counts,
+)
 
 if TYPE_CHECKING:
-    from snn5bench.neurons.synapses import Synapses
     from snn5bench.neurons.snn_vit import Attention, Perceptron
+    from snn5bench.neurons.synapses import Synapses
 
 
-def fusible(layer: nn.Module, x: Tensor) -> bool:
-    """Whether `add_attention` or `add_perceptron` does the same as calling `layer` on the currents `x`: there are compiled
-    kernels for it, nothing is hooked to a part, and gradients are wanted in training only."""
-    parts = list(layer.modules())
-    neurons = [part for part in parts if isinstance(part, LIF)]
-    norms = [part for part in parts if isinstance(part, StepBatchNorm)]
-    wants = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in layer.parameters()))
-    learned = all(p.requires_grad for p in layer.parameters())
+def fusible(x: Tensor, *layers: nn.Module) -> bool:
+    """Whether the functions below do the same as calling these layers, or their parts, on the currents `x`: there are
+    compiled kernels for them, nothing is hooked to a part, and gradients are wanted in training only."""
+    parts = [part for layer in layers for part in layer.modules()]
+    parameters = [p for layer in layers for p in layer.parameters()]
+    neurons = [part for part in parts if isinstance(part, Neuron)]
+    leaky = [part for part in neurons if type(part) is LIF and part.recurrent_weight is None]
+    training = layers[0].training
+    wants = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters))
     return (
-        compiled(x, *(norm.weight for norm in norms))
-        and (learned if layer.training else not wants)
-        and all(part.training == layer.training for part in parts)
+        compiled(x, *parameters)
+        and (all(p.requires_grad for p in parameters) if training else not wants)
+        and all(part.training == training for part in parts)
         and not any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in parts)
-        and all(neuron.recurrent_weight is None for neuron in neurons)
-        and all(norm.momentum is not None for norm in norms)
-        and len({(n.constants, n.surrogate.id, *map(float, n.surrogate.buffers())) for n in neurons[1:]}) == 1
+        and len(leaky) == len(neurons)
+        and all(part.momentum is not None for part in parts if isinstance(part, StepBatchNorm))
+        and len({(n.constants, n.surrogate.id, *map(float, n.surrogate.buffers())) for n in leaky[1:]}) <= 1
     )
 
 
@@ -62,52 +71,54 @@ def add_attention(x: Tensor, layer: Attention) -> Tensor:
     return _AddAttention.apply(x, layer, *saccade, *(p for part in parts for p in _learned(*part)))
 
 
+def mean_spikes(x: Tensor, neuron: LIF) -> Tensor:
+    """`neuron(x).mean(2)` `[T, B, D]` of the currents `[T, B, N, D]`."""
+    return _MeanSpikes.apply(x, neuron)
+
+
 def _learned(synapses: Synapses, norm: StepBatchNorm) -> tuple[Tensor, Tensor, Tensor]:
     return synapses.weight, norm.weight, norm.bias
 
 
 class _Fired:
-    """LIF neurons on the current `x` `[R, N]`, or on that of `normed`: their spikes as `bits`, and their membrane `v`, which
-    is kept for a backward pass only. With `parts`, a row of bits is a part of the neurons, `[R * parts, words]`."""
+    """LIF neurons on the current a z + b, of `x` `[R, N]` itself or of `normed`: their spikes as `bits`. With `parts`, a row
+    of bits is a part of the neurons, `[R * parts, words]`."""
 
     def __init__(
         self, neuron: LIF, steps: int, x: Tensor | None = None, normed: Normed | None = None, parts: int = 1
     ) -> None:
-        self.neuron, self.normed = neuron, normed
+        self.neuron = neuron
         if normed is not None:
-            z, below, weight, a, b = normed.z, normed.bits, normed.by_channel, normed.a, normed.b
+            z, below, weight, self.a, self.b = normed.z, normed.bits, normed.by_channel, normed.a, normed.b
         else:
             assert x is not None
-            z, below = x.detach(), np.zeros((0, 1), np.uint64)
-            a, b = np.ones(x.shape[1], x.numpy().dtype), np.zeros(x.shape[1], x.numpy().dtype)
-            weight = np.zeros((0, len(a)), a.dtype)
-        rows, constants, real = max(len(z), len(below)), neuron.constants, a.dtype.type
-        cells = rows // steps * len(a)
-        self.v = np.empty((steps if neuron.training else 1, cells), a.dtype)
-        self.bits = np.zeros((rows * parts, -(-len(a) // parts // 64)), np.uint64)
+            z, below = x, np.zeros((0, 1), np.uint64)
+            self.a, self.b = np.ones(x.shape[1], x.numpy().dtype), np.zeros(x.shape[1], x.numpy().dtype)
+            weight = np.zeros((0, x.shape[1]), self.a.dtype)
+        rows, width, constants, real = max(len(z), len(below)), len(self.a), neuron.constants, self.a.dtype.type
+        cells = rows // steps * width
+        self.z = z.numpy().reshape(steps, cells) if len(z) else np.empty((0, cells), self.a.dtype)
+        self.bits = np.zeros((rows * parts, -(-width // parts // 64)), np.uint64)
         lif_of_normed(
-            z.numpy().reshape(len(z) * len(a) // cells, cells), below, weight, a, b, real(constants.decay),
-            real(constants.threshold), constants.hard, self.v, self.bits,
+            self.z, below, weight, self.a, self.b, real(constants.decay), real(constants.threshold), constants.hard,
+            self.bits,
         )  # fmt: skip
 
     def backward(
         self, g: Tensor, added: Tensor | None = None, heads: tuple[Tensor, Tensor, Tensor] | None = None
     ) -> tuple[Tensor, np.ndarray]:
-        """The gradient of the current, `[R, N]`, and what `Normed.backward` needs of it, from that of the spikes, `g`. With
-        `heads`, as `lif_backward_normed` has it. `added` is one more gradient of the current."""
-        constants, surrogate, real = self.neuron.constants, self.neuron.surrogate, self.v.dtype.type
-        steps, cells = self.v.shape
-        none = np.zeros((0, 1), self.v.dtype)
+        """The gradient of a z + b, `[R, N]`, and what `Normed.backward` needs of it, from that of the spikes, `g`. With
+        `heads`, as `lif_backward_normed` has it. `added` is one more gradient of the current, in place of the sums."""
+        constants, surrogate, real = self.neuron.constants, self.neuron.surrogate, self.a.dtype.type
+        shape, width = self.z.shape, len(self.a)
+        none = np.zeros((0, 1), self.a.dtype)
         queries, keys, gate = (none,) * 3 if heads is None else (part.numpy() for part in heads)
-        z = none if self.normed is None else self.normed.z.numpy().reshape(steps, cells)
-        width = g.shape[1] if self.normed is None else len(self.normed.a)
-        g_x, sums = g.new_empty(steps * cells // width, width), np.zeros((2, width))
+        g_x, sums = g.new_empty(self.z.size // width, width), np.zeros((2, width))
         lif_backward_normed(
-            g.numpy().reshape(steps, cells) if heads is None else g.numpy(), queries, keys, gate, self.v, z,
-            none if added is None else added.numpy().reshape(steps, cells), real(constants.decay),
-            real(constants.threshold), constants.hard, real(not constants.detach_reset), constants.through_time,
-            surrogate.id, real(surrogate.width.item()), real(surrogate.scale.item()),
-            g_x.numpy().reshape(steps, cells), sums,
+            g.numpy().reshape(shape) if heads is None else g.numpy(), queries, keys, gate, self.z, self.a, self.b,
+            none if added is None else added.numpy().reshape(shape), real(constants.decay), real(constants.threshold),
+            constants.hard, real(not constants.detach_reset), constants.through_time, surrogate.id,
+            real(surrogate.width.item()), real(surrogate.scale.item()), g_x.numpy().reshape(shape), sums,
         )  # fmt: skip
         return g_x, sums
 
@@ -117,18 +128,15 @@ class _Perceptron:
 
     def __init__(self, x: Tensor, layer: Perceptron) -> None:
         rows = x.detach().contiguous().flatten(0, -2)
-        self.first = _Fired(layer.neuron, len(x), rows)
+        self.first = _Fired(cast(LIF, layer.neuron), len(x), rows)
         self.hidden = Normed(self.first.bits, [layer.hidden.synapses], [layer.hidden.norm])
-        self.second = _Fired(layer.hidden.neuron, len(x), normed=self.hidden)
+        self.second = _Fired(cast(LIF, layer.hidden.neuron), len(x), normed=self.hidden)
         self.project = Normed(self.second.bits, [layer.project], [layer.norm])
-        self.rows: Tensor | None = rows
-        self.shape = x.shape
+        self.rows, self.shape = rows, x.shape
 
     def out(self) -> Tensor:
-        """The current behind it, once: what it is made of is not kept."""
-        assert self.rows is not None
-        rows, self.rows = self.rows, None
-        return self.project.added(rows).view(self.shape)
+        """The current behind it; not kept, since it would keep this in turn."""
+        return self.project.added(self.rows).view(self.shape)
 
     def backward(self, g_out: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the rows, then of weight, gamma and beta of both synapses."""
@@ -143,40 +151,35 @@ class _Attention:
     def __init__(self, x: Tensor, layer: Attention) -> None:
         rows = x.detach().contiguous().flatten(0, -2)
         projections = layer.q, layer.k, layer.v
-        self.first = _Fired(layer.neuron, len(x), rows)
+        self.first = _Fired(cast(LIF, layer.neuron), len(x), rows)
         self.qkv = Normed(self.first.bits, [part.synapses for part in projections], [part.norm for part in projections])
-        self.second = _Fired(layer.q.neuron, len(x), normed=self.qkv, parts=3)
+        self.second = _Fired(cast(LIF, layer.q.neuron), len(x), normed=self.qkv, parts=3)
         bits = self.second.bits.reshape(len(rows), 3, -1)
-        self.size, self.saccade = x.shape[-1] // layer.heads, layer.saccade
+        self.head, self.saccade = np.arange(x.shape[-1]) // (x.shape[-1] // layer.heads), layer.saccade
         self.counts = [x.new_zeros(len(rows), layer.heads) for _ in range(2)]
         for part, counts in enumerate(self.counts):
-            head_counts(np.ascontiguousarray(bits[:, part]), self.size, counts.numpy())
+            head_counts(np.ascontiguousarray(bits[:, part]), self.head, counts.numpy())
             counts.requires_grad_(layer.training)
         with torch.set_grad_enabled(layer.training):
             mine, theirs = (part.view(*x.shape[:3], -1).transpose(2, 3) for part in self.counts)
             self.gate = layer.saccade.gate(mine, theirs).transpose(2, 3).reshape(len(rows), -1)
         self.values = np.ascontiguousarray(bits[:, 2])
         seen = np.zeros_like(self.values)
-        gated(self.values, self.size, self.gate.detach().numpy(), seen)
+        gated(self.values, self.head, self.gate.detach().numpy(), seen)
         self.project = Normed(seen, [layer.project], [layer.norm])
-        self.rows: Tensor | None = rows
-        self.shape = x.shape
+        self.rows, self.shape = rows, x.shape
 
     def out(self) -> Tensor:
-        """The current behind it, once: what it is made of is not kept."""
-        assert self.rows is not None
-        rows, self.rows = self.rows, None
-        return self.project.added(rows).view(self.shape)
+        """The current behind it; not kept, since it would keep this in turn."""
+        return self.project.added(self.rows).view(self.shape)
 
     def backward(self, g_out: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the rows, of M_w and V_th, then of weight, gamma and beta of queries, keys, values, projection."""
         g, *own = self.project.backward(g_out, self.project.sums(g_out))
         g_gate = torch.zeros_like(self.gate)
-        gate_gradient(self.values, self.size, g.numpy(), g_gate.numpy())
+        gate_gradient(self.values, self.head, g.numpy(), g_gate.numpy())
         learned = [self.saccade.saccade, self.saccade.log_threshold]
-        queries, keys, *saccade = torch.autograd.grad(
-            self.gate, [*self.counts, *learned], g_gate, retain_graph=True
-        )
+        queries, keys, *saccade = torch.autograd.grad(self.gate, [*self.counts, *learned], g_gate, retain_graph=True)
         heads = queries.contiguous(), keys.contiguous(), self.gate.detach()
         g, *inner = self.qkv.backward(*self.second.backward(g, heads=heads))
         triples = zip(*(part.chunk(3) for part in inner), strict=True)
@@ -194,6 +197,21 @@ class _AddPerceptron(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         g_x, *learned = ctx.done.backward(grads[0].contiguous().flatten(0, -2))
         return g_x.view(grads[0].shape), None, *learned
+
+
+class _MeanSpikes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, neuron: LIF) -> Tensor:
+        ctx.fired, ctx.shape = _Fired(neuron, len(x), x.detach().contiguous().flatten(0, -2)), x.shape
+        counts = x.new_zeros(x.shape[0] * x.shape[1], x.shape[3])
+        spike_counts(ctx.fired.bits, counts.numpy())
+        return (counts / x.shape[2]).view(*x.shape[:2], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        g = (grads[0] / ctx.shape[2]).unsqueeze(2).expand(ctx.shape).contiguous()
+        return ctx.fired.backward(g.flatten(0, -2))[0].view(ctx.shape), None
 
 
 class _AddAttention(torch.autograd.Function):

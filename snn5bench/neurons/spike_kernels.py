@@ -26,6 +26,8 @@ SLOPES = 16
 """Steps whose surrogate slopes are computed at once: few enough to stay in the first-level cache."""
 TILE = 1024
 """Values of one step that a normed layer takes together, for the same reason."""
+MEMBRANES = 1 << 16
+"""Membranes of all steps that its backward pass has at a time: few enough for the second-level cache."""
 
 
 @exact
@@ -200,55 +202,50 @@ def current_and_sums(bits, weight, bias, out, sums):
 
 
 @exact
-def lif_of_normed(z, below, weight, a, b, decay, theta, hard, v, bits):
-    """Fill `bits` `[R, words]` (zero before) of LIF neurons fed by a z + b, and their membrane `v`, both `[T, M * N]` with
-    `a` and `b` `[N]`; `v` is `[1, M * N]` where it is not kept. Where `z` has no steps, it is what the spikes `below`
-    `[T * M, words]` make of `weight` `[C, N]`, and never written. A row of `bits` may be a part of the N neurons."""
-    steps, width = len(below) * len(a) // v.shape[1], len(a)
-    if len(z) > 0:
-        steps = len(z)
-    cells, words = v.shape[1], bits.shape[1]
+def normed_step(x, scale, shift, carry, decay, theta, hard, u):
+    """One step of LIF neurons fed by scale x + shift: their membrane `u`, and `carry` updated, all flat."""
+    zero = u.dtype.type(0)
+    for i in range(len(u)):
+        u[i] = carry[i] + (x[i] * scale[i] + shift[i])
+    if hard:
+        for i in range(len(u)):
+            carry[i] = zero if u[i] >= theta else decay * u[i]
+    else:
+        for i in range(len(u)):
+            carry[i] = decay * u[i] - (theta if u[i] >= theta else zero)
+
+
+@exact
+def lif_of_normed(z, below, weight, a, b, decay, theta, hard, bits):
+    """Fill `bits` `[R, words]` (zero before) of LIF neurons fed by a z + b; `z` is `[T, M * N]`, `a` and `b` are `[N]`.
+    Where `z` has no steps (but its columns), it is what the spikes `below` `[T * M, words]` make of `weight` `[C, N]`, and
+    never written. A row of `bits` may be a part of the N neurons."""
+    width, cells, words = len(a), z.shape[1], bits.shape[1]
+    written = len(z) > 0
+    steps = len(z) if written else len(below) * width // cells
     own = steps * cells // len(bits)
-    kept = len(v) == steps
     one, zero = a.dtype.type(1), a.dtype.type(0)
     block = max(1, TILE // width) * width
-    scale, shift, tile = np.empty(block, a.dtype), np.empty(block, a.dtype), np.empty(block, a.dtype)
-    carry = np.empty(block, a.dtype)
+    scale, shift, carry = np.empty(block, a.dtype), np.empty(block, a.dtype), np.empty(block, a.dtype)
+    tile, u = np.empty(block, a.dtype), np.empty(block, a.dtype)
     none, index = np.zeros(width, a.dtype), np.empty(len(weight), np.int32)
     others = np.zeros((1, words), np.uint64)
     for i in range(block):
         scale[i], shift[i] = a[i % width], b[i % width]
     for start in range(0, cells, block):
-        stop = min(cells, start + block)
-        m = stop - start
+        m = min(cells, start + block) - start
         carry[:] = zero
         for t in range(steps):
-            if len(z) > 0:
-                x_t = z[t, start:stop]
-                for i in range(m):
-                    tile[i] = x_t[i] * scale[i] + shift[i]
+            row = (t * cells + start) // width
+            if written:
+                normed_step(z[t, start : start + m], scale, shift, carry, decay, theta, hard, u[:m])
             else:
-                row = (t * cells + start) // width
                 for r in range(m // width):
                     count = listed(below, row + r, index)
                     add_rows(weight, index, 0, count, none, 0, tile, r * width, width)
-                for i in range(m):
-                    tile[i] = tile[i] * scale[i] + shift[i]
-            v_t = v[t if kept else 0, start:stop]
-            if hard:
-                for i in range(m):
-                    u = carry[i] + tile[i]
-                    y = one if u >= theta else zero
-                    v_t[i] = u
-                    tile[i] = y
-                    carry[i] = decay * u * (one - y)
-            else:
-                for i in range(m):
-                    u = carry[i] + tile[i]
-                    y = one if u >= theta else zero
-                    v_t[i] = u
-                    tile[i] = y
-                    carry[i] = decay * u - theta * y
+                normed_step(tile, scale, shift, carry, decay, theta, hard, u[:m])
+            for i in range(m):
+                tile[i] = one if u[i] >= theta else zero
             row = (t * cells + start) // own
             for r in range(m // own):
                 flag_row(tile, r * own, bits, (row + r) * words, others, 0, own)
@@ -266,27 +263,34 @@ def add_normed(z, a, b, x, out):
 
 @jit
 def lif_backward_normed(
-    g_s, heads_q, heads_k, gate, v, z, added, decay, theta, hard, reset, through_time, shape, width, scale, g_x, sums
+    g_s, heads_q, heads_k, gate, z, a, b, added, decay, theta, hard, reset, through_time, shape, width, scale, g_x, sums
 ):  # fmt: skip
-    """Fill the gradient of the neurons' input `g_x` from that of their spikes, all `[T, M * N]`, plus `added` where it has
-    values; where `z` has values, `sums` `[2, N]` are what a norm needs: of each column the sum of `g_x`, and of `g_x z`.
+    """Fill the gradient of a z + b, `g_x`, from that of the spikes, `g_s`, all `[T, M * N]` with `a` and `b` `[N]`; add to
+    `sums` `[2, N]` what a norm needs, of each column the sum of `g_x`, and of `g_x z`; or, where `added` has values, add
+    them to `g_x`. Membranes are computed anew, for so many neurons at a time that they stay in the cache.
 
     Where `gate` `[R, heads]` has values, the N neurons are queries, keys and values: `g_s` `[R, N / 3]` is the gradient
     behind the gate, `heads_q` and `heads_k` `[R, heads]` those of the spike counts of a head."""
-    steps, cells = v.shape
-    n, heads = sums.shape[1], gate.shape[1]
-    one, zero = v.dtype.type(1), v.dtype.type(0)
-    block = max(1, TILE // n) * n
-    tile, slope, later = np.empty(block, v.dtype), np.empty(block, v.dtype), np.empty(block, v.dtype)
+    steps, cells = z.shape
+    n, heads = len(a), gate.shape[1]
+    one, zero = z.dtype.type(1), z.dtype.type(0)
+    block = max(1, min(TILE, MEMBRANES // steps) // n) * n
+    tile, slope, later = np.empty(block, z.dtype), np.empty(block, z.dtype), np.empty(block, z.dtype)
+    scales, shifts, v = np.empty(block, z.dtype), np.empty(block, z.dtype), np.empty((steps, block), z.dtype)
     once, twice = np.zeros(block), np.zeros(block)
     third = n // 3
     each = third // max(1, heads)
+    for i in range(block):
+        scales[i], shifts[i] = a[i % n], b[i % n]
     for start in range(0, cells, block):
         stop = min(cells, start + block)
         m = stop - start
         later[:] = zero
+        for t in range(steps):
+            normed_step(z[t, start:stop], scales, shifts, later, decay, theta, hard, v[t, :m])
+        later[:] = zero
         for t in range(steps - 1, -1, -1):
-            v_t, out = v[t, start:stop], g_x[t, start:stop]
+            v_t, out, z_t = v[t, :m], g_x[t, start:stop], z[t, start:stop]
             if len(gate) == 0:
                 g_t = g_s[t, start:stop]
             else:
@@ -315,16 +319,15 @@ def lif_backward_normed(
                     g = g_t[i] * slope[i] + later[i] * (decay - reset * theta * slope[i])
                     out[i] = g
                     later[i] = g
-            if len(z) > 0:
-                z_t = z[t, start:stop]
-                for i in range(m):
-                    g = np.float64(out[i])
-                    once[i] += g
-                    twice[i] += g * np.float64(z_t[i])
             if len(added) > 0:
                 more = added[t, start:stop]
                 for i in range(m):
                     out[i] += more[i]
+            else:
+                for i in range(m):
+                    g = np.float64(out[i])
+                    once[i] += g
+                    twice[i] += g * np.float64(z_t[i])
     for i in range(block):
         sums[0, i % n] += once[i]
         sums[1, i % n] += twice[i]
@@ -352,28 +355,28 @@ def norm_backward(g, z, by_g, by_z, rest, out):
 
 
 @exact
-def head_counts(bits, size, counts):
-    """Add to `counts` `[R, heads]` the spikes of each head, `size` neurons of `bits` `[R, words]`."""
+def head_counts(bits, head, counts):
+    """Add to `counts` `[R, heads]` the spikes of each head; `head` says which one a neuron of `bits` `[R, words]` is of."""
     index = np.empty(64 * bits.shape[1], np.int32)
     for r in range(len(bits)):
         for k in range(listed(bits, r, index)):
-            counts[r, index[k] // size] += counts.dtype.type(1)
+            counts[r, head[index[k]]] += counts.dtype.type(1)
 
 
 @exact
-def gated(bits, size, gate, out):
-    """Of `bits` `[R, words]` set those in `out` whose head, of `size` neurons, has a `gate` `[R, heads]` that is not 0."""
+def gated(bits, head, gate, out):
+    """Of `bits` `[R, words]` set those in `out` whose head has a `gate` `[R, heads]` that is not 0."""
     index = np.empty(64 * bits.shape[1], np.int32)
     for r in range(len(bits)):
         for k in range(listed(bits, r, index)):
-            if gate[r, index[k] // size] != 0:
-                out[r, index[k] // 64] |= np.uint64(1) << np.uint64(index[k] % 64)
+            if gate[r, head[index[k]]] != 0:
+                out[r, index[k] >> 6] |= np.uint64(1) << np.uint64(index[k] & 63)
 
 
 @jit
-def gate_gradient(bits, size, g, out):
+def gate_gradient(bits, head, g, out):
     """Add to `out` `[R, heads]` the gradients `g` `[R, N]` where a neuron of the head spiked."""
     index = np.empty(64 * bits.shape[1], np.int32)
     for r in range(len(bits)):
         for k in range(listed(bits, r, index)):
-            out[r, index[k] // size] += g[r, index[k]]
+            out[r, head[index[k]]] += g[r, index[k]]

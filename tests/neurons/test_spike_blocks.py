@@ -13,6 +13,7 @@ from snn5bench.neurons import spike_blocks
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.neuron import Neuron
 from snn5bench.neurons.norms import StepBatchNorm
+from snn5bench.neurons.plif import PLIF
 from snn5bench.neurons.saccade import Saccade
 from snn5bench.neurons.snn_vit import Attention, ChannelTokens, Perceptron, SpikingTransformer
 from snn5bench.neurons.surrogate import SHAPES, Surrogate
@@ -64,7 +65,7 @@ def both(layer: Layer, x: Tensor) -> list[tuple[Tensor, dict[str, Tensor]]]:
 
 
 def agree(layer: Layer, x: Tensor) -> None:
-    assert spike_blocks.fusible(layer, x)
+    assert spike_blocks.fusible(x, layer)
     (mine, told), (theirs, expected) = both(layer, x)
     torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
     assert told.keys() == expected.keys()
@@ -120,7 +121,7 @@ def test_evaluation_uses_the_running_statistics(kind: str) -> None:
     layer.added(currents(seed=3))
     layer.eval()
     with torch.no_grad():
-        assert spike_blocks.fusible(layer, x)
+        assert spike_blocks.fusible(x, layer)
         torch.testing.assert_close(layer.added(x), x + layer(x), rtol=1e-12, atol=1e-12)
 
 
@@ -153,17 +154,19 @@ def test_steps_aside_where_it_would_not_do_the_same(kind: str) -> None:
     other = layer_of(kind)
     spiking = other.q if isinstance(other, Attention) else other.hidden
     spiking.neuron = LIF(0.5, 0.6, recurrent=D).double()
-    for layer in (hooked, frozen, mixed, other, layer_of(kind).eval()):
-        assert not spike_blocks.fusible(layer, x)
+    another = layer_of(kind)
+    another.neuron = PLIF().double()
+    for layer in (hooked, frozen, mixed, other, another, layer_of(kind).eval()):
+        assert not spike_blocks.fusible(x, layer)
     with torch.no_grad():
-        assert spike_blocks.fusible(layer_of(kind).eval(), x)
+        assert spike_blocks.fusible(x, layer_of(kind).eval())
 
 
 def test_queries_with_another_slope_than_keys_go_part_by_part() -> None:
     layer = layer_of("attention")
     assert isinstance(layer, Attention)
     layer.k.neuron.surrogate.width.fill_(0.7)  # type: ignore[union-attr, operator]
-    assert not spike_blocks.fusible(layer, currents())
+    assert not spike_blocks.fusible(currents(), layer)
     agree_unfused = layer.added(currents())
     torch.testing.assert_close(agree_unfused, currents() + copy.deepcopy(layer)(currents()))
 
@@ -177,5 +180,5 @@ def test_a_network_gives_the_logits_of_its_parts_in_float32(monkeypatch: pytest.
     net.calibrate(x, 0.4)
     twin = copy.deepcopy(net)
     fused = net(x)
-    monkeypatch.setattr(spike_blocks, "fusible", lambda layer, x: False)
+    monkeypatch.setattr(spike_blocks, "fusible", lambda *parts: False)
     torch.testing.assert_close(fused, twin(x), rtol=1e-4, atol=1e-4)
