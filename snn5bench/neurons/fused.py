@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from snn5bench.contracts.inputs import BatchInput, BitsHook, Events, Repeated, SpikeBits
 from snn5bench.neurons.backend import compiled
+from snn5bench.neurons.event_kernels import lif_of_events, scatter_events
 from snn5bench.neurons.gather import SAMPLES
 from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.lif_scan import LifConstants
@@ -25,9 +26,7 @@ from snn5bench.neurons.spike_kernels import (
     current_of_spikes,
     lif_backward,
     lif_of_current,
-    lif_of_events,
     lif_of_spikes,
-    scatter_events,
     scatter_spikes,
     spike_counts,
 )

@@ -14,13 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from snn5bench.contracts.inputs import Events
-from snn5bench.neurons.spike_kernels import (
-    current_of_events,
-    current_of_spikes,
-    flag_spikes,
-    scatter_events,
-    scatter_spikes,
-)
+from snn5bench.neurons.event_kernels import current_of_events, scatter_events
+from snn5bench.neurons.spike_kernels import current_of_spikes, flag_spikes, scatter_spikes
 
 SAMPLES = 8
 """Samples whose gradients are taken together: few enough that these stay in the second-level cache."""

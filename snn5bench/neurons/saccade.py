@@ -32,9 +32,8 @@ def counts(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     return q.sum(-1), k.sum(-1)
 
 
-def patches(q: Tensor, k: Tensor, form: Form) -> Tensor:
-    """Patch `[..., N]` of spikes `[..., N, D]`: whole numbers, the same for V1 and V2 to the bit below 2^24."""
-    mine, theirs = counts(q, k)
+def patches(mine: Tensor, theirs: Tensor, form: Form) -> Tensor:
+    """Patch `[..., N]` of the counts Q' and K' `[..., N]`: whole numbers, the same for V1 and V2 to the bit below 2^24."""
     if form == "v1":
         return (mine.unsqueeze(-1) * theirs.unsqueeze(-2)).sum(-1)
     return theirs.sum(-1, keepdim=True) * mine
@@ -82,12 +81,12 @@ class Saccade(nn.Module):
             drive = mixing @ flat
         return drive.view_as(patch)
 
-    def gate(self, q: Tensor, k: Tensor) -> Tensor:
-        """S `[T, B, heads, N]`, coupled in time."""
-        return self.surrogate(self.drive(patches(q, k, self.form)) / self.log_threshold.exp() - 1)
+    def coupled_gate(self, mine: Tensor, theirs: Tensor) -> Tensor:
+        """S `[T, B, heads, N]`, coupled in time, of the counts Q' and K' `[T, B, heads, N]`."""
+        return self.surrogate(self.drive(patches(mine, theirs, self.form)) / self.log_threshold.exp() - 1)
 
     @torch.no_grad()
-    def decoupled_gate(self, q: Tensor, k: Tensor) -> Tensor:
+    def decoupled_gate(self, mine: Tensor, theirs: Tensor) -> Tensor:
         """S by the paper's inference, each step for itself. Raises ValueError where the diagonal of M_w is not positive
         (the inequality would turn round). A step without keys (alpha = 0) has no spike."""
         mixing = self.mixing()
@@ -95,20 +94,22 @@ class Saccade(nn.Module):
             raise ValueError("the decoupled form needs a positive diagonal of M_w; this one has an entry at or below 0")
         level = torch.full((self.T, 1), float(self.log_threshold.exp())).to(mixing)
         level = torch.linalg.solve_triangular(mixing, level, upper=False).view(-1, 1, 1, 1)
-        mine, theirs = counts(q, k)
         alpha = theirs.sum(-1, keepdim=True)
-        return ((alpha > 0) & (mine * alpha >= level)).to(q.dtype)
+        return ((alpha > 0) & (mine * alpha >= level)).to(mine.dtype)
+
+    def gate(self, mine: Tensor, theirs: Tensor) -> Tensor:
+        """S as used. The decoupled form is used at evaluation only: training needs the coupled one."""
+        decoupled = self.form == "v2-decoupled" and not self.training
+        return self.decoupled_gate(mine, theirs) if decoupled else self.coupled_gate(mine, theirs)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """S * V, `[T, B, heads, N, D]`. The decoupled form is used at evaluation only: training needs the coupled one."""
-        decoupled = self.form == "v2-decoupled" and not self.training
-        gate = self.decoupled_gate(q, k) if decoupled else self.gate(q, k)
-        return gate.unsqueeze(-1) * v
+        """S * V, `[T, B, heads, N, D]`."""
+        return self.gate(*counts(q, k)).unsqueeze(-1) * v
 
     @torch.no_grad()
     def calibrate(self, q: Tensor, k: Tensor, share: float) -> None:
         """Set V_th so that about `share` of the gates are open for these spikes."""
-        drive = self.drive(patches(q, k, "v2")).flatten()
+        drive = self.drive(patches(*counts(q, k), "v2")).flatten()
         rank = min(len(drive) - 1, int((1 - share) * len(drive)))
         threshold = drive.kthvalue(rank + 1).values
         if threshold > 0:
@@ -135,7 +136,9 @@ class Saccade(nn.Module):
         }
         if self.form == "v2-decoupled":
             told["gates"] = torch.full((steps, batch), rows)
-            told["gates_unlike_coupled"] = (self.decoupled_gate(q, k) != self.gate(q, k)).sum((2, 3))
+            mine, theirs = counts(q, k)
+            unlike = self.decoupled_gate(mine, theirs) != self.coupled_gate(mine, theirs)
+            told["gates_unlike_coupled"] = unlike.sum((2, 3))
         return told
 
     def extra_repr(self) -> str:

@@ -12,9 +12,12 @@ from itertools import pairwise
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput, dense
+from snn5bench.neurons import spike_blocks
+from snn5bench.neurons.lif import LIF
 from snn5bench.neurons.neuron import Neuron, Time, checked_time
 from snn5bench.neurons.norms import StepBatchNorm, adopting
 from snn5bench.neurons.saccade import Saccade
@@ -68,6 +71,10 @@ class Attention(nn.Module):
         seen = self.saccade(*self.qkv(x)).transpose(2, 3).flatten(3)
         return self.norm(self.project(seen.contiguous()))
 
+    def added(self, x: Tensor) -> Tensor:
+        """The residual stream behind it: `x` plus what the attention adds, in one op where that does the same."""
+        return spike_blocks.add_attention(x, self) if spike_blocks.fusible(x, self) else x + self(x)
+
 
 class Perceptron(nn.Module):
     """Real currents `[T, B, N, D] -> [T, B, N, D]`: spikes, a hidden layer of spikes, a linear map."""
@@ -82,6 +89,10 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """What the perceptron adds to the residual stream."""
         return self.norm(self.project(self.hidden(self.neuron(x))))
+
+    def added(self, x: Tensor) -> Tensor:
+        """The residual stream behind it: `x` plus what the perceptron adds, in one op where that does the same."""
+        return spike_blocks.add_perceptron(x, self) if spike_blocks.fusible(x, self) else x + self(x)
 
 
 class ChannelTokens(nn.Module):
@@ -103,7 +114,7 @@ class ChannelTokens(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents of the tokens."""
-        groups = nn.functional.pad(x, (0, self.fill)).unflatten(2, (self.tokens, -1))
+        groups = F.pad(x, (0, self.fill)).unflatten(2, (self.tokens, -1))
         return self.norm(self.embed(groups) + self.offset)
 
     def operations(self, inputs: tuple[Tensor, ...], output: Tensor) -> dict[str, Tensor]:
@@ -125,7 +136,8 @@ class PatchSplit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents."""
-        return self.pool(self.norm(self.local(x) + self.wide(x)))
+        current = self.local(x) + self.wide(x)
+        return self.pool(self.norm(current.contiguous(memory_format=torch.channels_last)))
 
 
 class ImageTokens(nn.Module):
@@ -179,8 +191,15 @@ class SpikingTransformer(nn.Module):
         """Logits per step."""
         hidden = self.tokens(x)
         for attention, perceptron in zip(self.attentions, self.perceptrons, strict=True):
-            hidden = hidden + attention(hidden)
-            hidden = hidden + perceptron(hidden)
+            hidden = cast("Attention", attention).added(hidden)
+            hidden = cast("Perceptron", perceptron).added(hidden)
+        return self._read(hidden)
+
+    def _read(self, hidden: Tensor) -> Tensor:
+        """The read-out of the mean over tokens, or the mean of the tokens' read-outs, which is the same."""
+        if spike_blocks.fusible(hidden, self.neuron, self.readout):
+            mean = spike_blocks.mean_spikes(hidden, cast(LIF, self.neuron))
+            return F.linear(mean, self.readout.weight, self.readout.bias)
         return self.readout(self.neuron(hidden)).mean(2)
 
     def set_time(self, mode: str) -> None:
@@ -200,9 +219,9 @@ class SpikingTransformer(nn.Module):
                 attention = cast("Attention", attention)
                 q, k, _ = attention.qkv(hidden)
                 attention.saccade.calibrate(q, k, share)
-                hidden = hidden + attention(hidden)
-                hidden = hidden + perceptron(hidden)
-            logits = self.readout(self.neuron(hidden)).mean(2)
+                hidden = attention.added(hidden)
+                hidden = cast("Perceptron", perceptron).added(hidden)
+            logits = self._read(hidden)
         deviation = (logits[-1] if self.reads == "last" else logits.sum(0)).std().item()
         if deviation > 0:
             self.readout.rescale(1 / deviation)

@@ -24,6 +24,10 @@ from snn5bench.neurons.row_kernels import (
 
 SLOPES = 16
 """Steps whose surrogate slopes are computed at once: few enough to stay in the first-level cache."""
+TILE = 1024
+"""Values of one step that a normed layer takes together, for the same reason."""
+MEMBRANES = 1 << 16
+"""Membranes of all steps that its backward pass has at a time: few enough for the second-level cache."""
 
 
 @exact
@@ -37,19 +41,6 @@ def listed(bits, row, index):
             count += np.uint64(1)
             word &= word - np.uint64(1)
     return np.int64(count)
-
-
-@exact
-def current_of_events(indptr, step, channel, weight, bias, out):
-    """Fill the current `out` `[T, B, N]` of events."""
-    steps, batch, n = out.shape
-    for b in range(batch):
-        at, stop = indptr[b], indptr[b + 1]
-        for t in range(steps):
-            first = at
-            while at < stop and step[at] == t:
-                at += 1
-            add_rows(weight, channel, first, at, bias, 0, out, (t * batch + b) * n, n)
 
 
 @exact
@@ -75,25 +66,6 @@ def flag_spikes(x, bits, others):
             binary &= others[0, w] == 0
             others[0, w] = 0
     return binary
-
-
-@exact
-def lif_of_events(indptr, step, channel, weight, bias, decay, theta, hard, carry, v, bits):
-    """Fill `bits` `[B, T, words]` (zero before) of LIF neurons fed by events, and their membrane `v` `[B, T, N]`, or
-    `[1, 1, N]` where it is not kept. `carry` `[N]` is space."""
-    batch, steps, words = bits.shape
-    n = len(carry)
-    kept = n if v.size == batch * steps * n else 0
-    for b in range(batch):
-        carry[:] = weight.dtype.type(0)
-        at, stop = indptr[b], indptr[b + 1]
-        for t in range(steps):
-            first, row = at, b * steps + t
-            while at < stop and step[at] == t:
-                at += 1
-            add_rows_and_fire(
-                weight, channel, first, at, bias, 0, decay, theta, hard, carry, v, row * kept, bits, row * words, n
-            )  # fmt: skip
 
 
 @exact
@@ -186,31 +158,6 @@ def lif_backward(
 
 
 @jit
-def scatter_events(indptr, step, channel, low, by_sample, by_step, g, g_weight):
-    """Add to the rows of `g_weight` `[channels, N]` the gradients of the current of these events: that of the sample number
-    b here and step t is row `low + by_sample * b + by_step * t` of `g` `[R, N]`.
-
-    The events are put in order by channel first: a row of gradients is then read for each, but none written, except for
-    one a channel."""
-    channels, n = g_weight.shape
-    first, last = indptr[0], indptr[-1]
-    begin = np.zeros(channels + 2, np.int64)
-    for k in range(first, last):
-        begin[channel[k] + 2] += 1
-    for c in range(2, channels + 2):
-        begin[c] += begin[c - 1]
-    rows = np.empty(last - first, np.int32)
-    for b in range(len(indptr) - 1):
-        for k in range(indptr[b], indptr[b + 1]):
-            c = channel[k] + 1
-            rows[begin[c]] = low + by_sample * b + by_step * step[k]
-            begin[c] += 1
-    for c in range(channels):
-        if begin[c] < begin[c + 1]:
-            add_rows(g, rows, begin[c], begin[c + 1], g_weight, c * n, g_weight, c * n, n)
-
-
-@jit
 def scatter_spikes(bits, g, g_weight):
     """The same of spikes, `[R, words]`; `g` is `[R, N]`, or `[B, N]` where it is that of every step, row r being sample r
     modulo B."""
@@ -229,3 +176,207 @@ def spike_counts(bits, counts):
     for r in range(len(bits)):
         for k in range(listed(bits, r, index)):
             counts[r // steps, index[k]] += counts.dtype.type(1)
+
+
+@exact
+def current_and_sums(bits, weight, bias, out, sums):
+    """`current_of_spikes`, and of each column the sum and the sum of squares, `sums` `[2, N]` in double precision."""
+    rows, n = out.shape
+    index = np.empty(len(weight), np.int32)
+    group = max(1, TILE // n)
+    once, twice = np.zeros(group * n), np.zeros(group * n)
+    flat = out.reshape(-1)
+    for low in range(0, rows, group):
+        high = min(rows, low + group)
+        for r in range(low, high):
+            count = listed(bits, r, index)
+            add_rows(weight, index, 0, count, bias, 0, out, r * n, n)
+        part = flat[low * n : high * n]
+        for i in range(len(part)):
+            x = np.float64(part[i])
+            once[i] += x
+            twice[i] += x * x
+    for i in range(group * n):
+        sums[0, i % n] += once[i]
+        sums[1, i % n] += twice[i]
+
+
+@exact
+def normed_step(x, scale, shift, carry, decay, theta, hard, u):
+    """One step of LIF neurons fed by scale x + shift: their membrane `u`, and `carry` updated, all flat."""
+    zero = u.dtype.type(0)
+    for i in range(len(u)):
+        u[i] = carry[i] + (x[i] * scale[i] + shift[i])
+    if hard:
+        for i in range(len(u)):
+            carry[i] = zero if u[i] >= theta else decay * u[i]
+    else:
+        for i in range(len(u)):
+            carry[i] = decay * u[i] - (theta if u[i] >= theta else zero)
+
+
+@exact
+def lif_of_normed(z, below, weight, a, b, decay, theta, hard, bits):
+    """Fill `bits` `[R, words]` (zero before) of LIF neurons fed by a z + b; `z` is `[T, M * N]`, `a` and `b` are `[N]`.
+    Where `z` has no steps (but its columns), it is what the spikes `below` `[T * M, words]` make of `weight` `[C, N]`, and
+    never written. A row of `bits` may be a part of the N neurons."""
+    width, cells, words = len(a), z.shape[1], bits.shape[1]
+    written = len(z) > 0
+    steps = len(z) if written else len(below) * width // cells
+    own = steps * cells // len(bits)
+    one, zero = a.dtype.type(1), a.dtype.type(0)
+    block = max(1, TILE // width) * width
+    scale, shift, carry = np.empty(block, a.dtype), np.empty(block, a.dtype), np.empty(block, a.dtype)
+    tile, u = np.empty(block, a.dtype), np.empty(block, a.dtype)
+    none, index = np.zeros(width, a.dtype), np.empty(len(weight), np.int32)
+    others = np.zeros((1, words), np.uint64)
+    for i in range(block):
+        scale[i], shift[i] = a[i % width], b[i % width]
+    for start in range(0, cells, block):
+        m = min(cells, start + block) - start
+        carry[:] = zero
+        for t in range(steps):
+            row = (t * cells + start) // width
+            if written:
+                normed_step(z[t, start : start + m], scale, shift, carry, decay, theta, hard, u[:m])
+            else:
+                for r in range(m // width):
+                    count = listed(below, row + r, index)
+                    add_rows(weight, index, 0, count, none, 0, tile, r * width, width)
+                normed_step(tile, scale, shift, carry, decay, theta, hard, u[:m])
+            for i in range(m):
+                tile[i] = one if u[i] >= theta else zero
+            row = (t * cells + start) // own
+            for r in range(m // own):
+                flag_row(tile, r * own, bits, (row + r) * words, others, 0, own)
+
+
+@exact
+def add_normed(z, a, b, x, out):
+    """out = x + (a z + b), all `[R, N]` but `a` and `b` `[N]`."""
+    rows, n = z.shape
+    for r in range(rows):
+        z_r, x_r, out_r = z[r], x[r], out[r]
+        for i in range(n):
+            out_r[i] = x_r[i] + (z_r[i] * a[i] + b[i])
+
+
+@jit
+def lif_backward_normed(
+    g_s, heads_q, heads_k, gate, z, a, b, added, decay, theta, hard, reset, through_time, shape, width, scale, g_x, sums
+):  # fmt: skip
+    """Fill the gradient of a z + b, `g_x`, from that of the spikes, `g_s`, all `[T, M * N]` with `a` and `b` `[N]`; add to
+    `sums` `[2, N]` what a norm needs, of each column the sum of `g_x`, and of `g_x z`; or, where `added` has values, add
+    them to `g_x`. Membranes are computed anew, for so many neurons at a time that they stay in the cache.
+
+    Where `gate` `[R, heads]` has values, the N neurons are queries, keys and values: `g_s` `[R, N / 3]` is the gradient
+    behind the gate, `heads_q` and `heads_k` `[R, heads]` those of the spike counts of a head."""
+    steps, cells = z.shape
+    n, heads = len(a), gate.shape[1]
+    one, zero = z.dtype.type(1), z.dtype.type(0)
+    block = max(1, min(TILE, MEMBRANES // steps) // n) * n
+    tile, slope, later = np.empty(block, z.dtype), np.empty(block, z.dtype), np.empty(block, z.dtype)
+    scales, shifts, v = np.empty(block, z.dtype), np.empty(block, z.dtype), np.empty((steps, block), z.dtype)
+    once, twice = np.zeros(block), np.zeros(block)
+    third = n // 3
+    each = third // max(1, heads)
+    for i in range(block):
+        scales[i], shifts[i] = a[i % n], b[i % n]
+    for start in range(0, cells, block):
+        stop = min(cells, start + block)
+        m = stop - start
+        later[:] = zero
+        for t in range(steps):
+            normed_step(z[t, start:stop], scales, shifts, later, decay, theta, hard, v[t, :m])
+        later[:] = zero
+        for t in range(steps - 1, -1, -1):
+            v_t, out, z_t = v[t, :m], g_x[t, start:stop], z[t, start:stop]
+            if len(gate) == 0:
+                g_t = g_s[t, start:stop]
+            else:
+                g_t = tile[:m]
+                row = (t * cells + start) // n
+                for r in range(m // n):
+                    for h in range(heads):
+                        q, k, o = heads_q[row + r, h], heads_k[row + r, h], gate[row + r, h]
+                        at = r * n + h * each
+                        for d in range(each):
+                            g_t[at + d] = q
+                            g_t[at + third + d] = k
+                            g_t[at + 2 * third + d] = o * g_s[row + r, h * each + d]
+            surrogate(shape, width, scale, v_t, theta, slope)
+            if not through_time:
+                for i in range(m):
+                    out[i] = g_t[i] * slope[i]
+            elif hard:
+                for i in range(m):
+                    keep = zero if v_t[i] >= theta else one
+                    g = g_t[i] * slope[i] + later[i] * decay * (keep - reset * v_t[i] * slope[i])
+                    out[i] = g
+                    later[i] = g
+            else:
+                for i in range(m):
+                    g = g_t[i] * slope[i] + later[i] * (decay - reset * theta * slope[i])
+                    out[i] = g
+                    later[i] = g
+            if len(added) > 0:
+                more = added[t, start:stop]
+                for i in range(m):
+                    out[i] += more[i]
+            else:
+                for i in range(m):
+                    g = np.float64(out[i])
+                    once[i] += g
+                    twice[i] += g * np.float64(z_t[i])
+    for i in range(block):
+        sums[0, i % n] += once[i]
+        sums[1, i % n] += twice[i]
+
+
+@jit
+def column_sums(g, z, sums):
+    """Add to `sums` `[2, N]` of each column the sum of `g` `[R, N]`, and of `g z`."""
+    rows, n = g.shape
+    for r in range(rows):
+        g_r, z_r = g[r], z[r]
+        for i in range(n):
+            sums[0, i] += np.float64(g_r[i])
+            sums[1, i] += np.float64(g_r[i]) * np.float64(z_r[i])
+
+
+@jit
+def norm_backward(g, z, by_g, by_z, rest, out):
+    """out = by_g g + by_z z + rest, all `[R, N]` but the three factors `[N]`."""
+    rows, n = g.shape
+    for r in range(rows):
+        g_r, z_r, out_r = g[r], z[r], out[r]
+        for i in range(n):
+            out_r[i] = by_g[i] * g_r[i] + by_z[i] * z_r[i] + rest[i]
+
+
+@exact
+def head_counts(bits, head, counts):
+    """Add to `counts` `[R, heads]` the spikes of each head; `head` says which one a neuron of `bits` `[R, words]` is of."""
+    index = np.empty(64 * bits.shape[1], np.int32)
+    for r in range(len(bits)):
+        for k in range(listed(bits, r, index)):
+            counts[r, head[index[k]]] += counts.dtype.type(1)
+
+
+@exact
+def gated(bits, head, gate, out):
+    """Of `bits` `[R, words]` set those in `out` whose head has a `gate` `[R, heads]` that is not 0."""
+    index = np.empty(64 * bits.shape[1], np.int32)
+    for r in range(len(bits)):
+        for k in range(listed(bits, r, index)):
+            if gate[r, head[index[k]]] != 0:
+                out[r, index[k] >> 6] |= np.uint64(1) << np.uint64(index[k] & 63)
+
+
+@jit
+def gate_gradient(bits, head, g, out):
+    """Add to `out` `[R, heads]` the gradients `g` `[R, N]` where a neuron of the head spiked."""
+    index = np.empty(64 * bits.shape[1], np.int32)
+    for r in range(len(bits)):
+        for k in range(listed(bits, r, index)):
+            out[r, head[index[k]]] += g[r, index[k]]

@@ -65,7 +65,7 @@ def test_equals_the_definition(form: Form) -> None:
 
 def test_v1_and_v2_are_equal_to_the_bit_before_the_threshold() -> None:
     q, k = spikes(1, 4, 2, 2, 64, 32, rate=0.5), spikes(2, 4, 2, 2, 64, 32, rate=0.5)
-    one, two = patches(q, k, "v1"), patches(q, k, "v2")
+    one, two = patches(*counts(q, k), "v1"), patches(*counts(q, k), "v2")
     assert torch.equal(one, two)
     layer = Saccade(4)
     assert torch.equal(layer.drive(one), layer.drive(two))
@@ -105,9 +105,9 @@ def test_decoupled_is_coupled_for_a_diagonal_only() -> None:
     q, k, _ = qkv()
     layer = Saccade(T, "v2-decoupled", decay=0.0)
     layer.log_threshold.data.fill_(3.3)  # 27.1 lies between whole numbers
-    assert torch.equal(layer.decoupled_gate(q, k), layer.gate(q, k))
+    assert torch.equal(layer.decoupled_gate(*counts(q, k)), layer.coupled_gate(*counts(q, k)))
     coupled = saccade("v2-decoupled")
-    assert not torch.equal(coupled.decoupled_gate(q, k), coupled.gate(q, k))
+    assert not torch.equal(coupled.decoupled_gate(*counts(q, k)), coupled.coupled_gate(*counts(q, k)))
 
 
 def test_the_counter_example() -> None:
@@ -118,8 +118,8 @@ def test_the_counter_example() -> None:
     q, k = torch.zeros(2, 1, 1, 1, 4), torch.zeros(2, 1, 1, 1, 4)
     q[0, ..., :3] = 1
     k[..., :1] = 1
-    assert layer.gate(q, k).flatten().tolist() == [1, 1]
-    assert layer.decoupled_gate(q, k).flatten().tolist() == [1, 0]
+    assert layer.coupled_gate(*counts(q, k)).flatten().tolist() == [1, 1]
+    assert layer.decoupled_gate(*counts(q, k)).flatten().tolist() == [1, 0]
     told = layer.operations((q, k, q), q)
     assert told["gates_unlike_coupled"].flatten().tolist() == [0, 1]
     assert told["gates"].sum() == 2
@@ -134,7 +134,7 @@ def test_disagreement_grows_with_the_steps(steps: int, low: float, high: float) 
     layer.saccade.data = torch.tril(torch.ones(steps, steps))
     layer.saccade.data /= layer.saccade.sum(1, keepdim=True)
     layer.calibrate(q, k, 0.5)
-    unlike = (layer.gate(q, k) != layer.decoupled_gate(q, k)).float().mean().item()
+    unlike = (layer.coupled_gate(*counts(q, k)) != layer.decoupled_gate(*counts(q, k))).float().mean().item()
     assert low < unlike < high
 
 
@@ -142,7 +142,7 @@ def test_decoupled_refuses_a_diagonal_that_turns_the_inequality() -> None:
     layer = saccade("v2-decoupled")
     layer.saccade.data[2, 2] = -0.1
     with pytest.raises(ValueError, match="positive diagonal"):
-        layer.decoupled_gate(*qkv()[:2])
+        layer.decoupled_gate(*counts(*qkv()[:2]))
 
 
 @pytest.mark.parametrize("form", ["v1", "v2", "v2-decoupled"])
