@@ -1,4 +1,6 @@
-"""The C library's allocator in a worker: it keeps freed memory while a cell runs, and gives it back between cells.
+"""The C library's allocator in a worker: it keeps freed memory while a cell runs, and gives it back between cells; and it
+asks for large pages (2 MB, where the system has them to give), since a step walks over more memory than the processor has
+addresses of small ones at hand.
 
 By default glibc gives the system a tensor's memory as soon as it is freed, and the next tensor is new memory again: a page
 fault for every 4 KiB, up to a third of an evaluation. Other C libraries are left as they are.
@@ -7,6 +9,7 @@ fault for every 4 KiB, up to a third of an evaluation. Other C libraries are lef
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from functools import cache
 
@@ -15,6 +18,14 @@ _KEPT_BYTES = 512 << 20
 """Free memory at the end of the heap that is kept."""
 _OWN_PAGES_BYTES = 128 << 20
 """From this size on a tensor still gets pages of its own, which go back when it is freed."""
+
+_TUNABLES, _LARGE_PAGES = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
+
+
+def large_pages() -> dict[str, str]:
+    """The environment variable that a process has to start with to get large pages; what the user tuned stays."""
+    own = os.environ.get(_TUNABLES)
+    return {_TUNABLES: f"{_LARGE_PAGES}:{own}" if own else _LARGE_PAGES}
 
 
 @cache

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from snn5bench.cell import Cell
+from snn5bench.runners.allocator import large_pages
 from snn5bench.runners.worker import BOOTSTRAP
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -40,7 +41,7 @@ class Hand:
             [sys.executable, "-P", "-c", BOOTSTRAP, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | THREADS,
+            env=os.environ | THREADS | large_pages(),
             process_group=self.guard.pid,
         )
         self.ready = False
