@@ -59,7 +59,7 @@ def add_perceptron(x: Tensor, layer: Perceptron) -> Tensor:
     if not layer.training:
         return _Perceptron(x, layer).out()
     parts = (layer.hidden.synapses, layer.hidden.norm), (layer.project, layer.norm)
-    return _AddPerceptron.apply(x, layer, *(p for part in parts for p in _learned(*part)))
+    return _Added.apply(x, _Perceptron, layer, *(p for part in parts for p in _learned(*part)))
 
 
 def add_attention(x: Tensor, layer: Attention) -> Tensor:
@@ -68,7 +68,7 @@ def add_attention(x: Tensor, layer: Attention) -> Tensor:
         return _Attention(x, layer).out()
     parts = *((part.synapses, part.norm) for part in (layer.q, layer.k, layer.v)), (layer.project, layer.norm)
     saccade = layer.saccade.saccade, layer.saccade.log_threshold
-    return _AddAttention.apply(x, layer, *saccade, *(p for part in parts for p in _learned(*part)))
+    return _Added.apply(x, _Attention, layer, *saccade, *(p for part in parts for p in _learned(*part)))
 
 
 def mean_spikes(x: Tensor, neuron: LIF) -> Tensor:
@@ -123,7 +123,19 @@ class _Fired:
         return g_x, sums
 
 
-class _Perceptron:
+class _Pass:
+    """What both layers end with."""
+
+    project: Normed
+    rows: Tensor
+    shape: torch.Size
+
+    def out(self) -> Tensor:
+        """The current behind it; not kept, since it would keep this in turn."""
+        return self.project.added(self.rows).view(self.shape)
+
+
+class _Perceptron(_Pass):
     """One pass of a `Perceptron`, with what its backward pass needs."""
 
     def __init__(self, x: Tensor, layer: Perceptron) -> None:
@@ -134,10 +146,6 @@ class _Perceptron:
         self.project = Normed(self.second.bits, [layer.project], [layer.norm])
         self.rows, self.shape = rows, x.shape
 
-    def out(self) -> Tensor:
-        """The current behind it; not kept, since it would keep this in turn."""
-        return self.project.added(self.rows).view(self.shape)
-
     def backward(self, g_out: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the rows, then of weight, gamma and beta of both synapses."""
         g, *own = self.project.backward(g_out, self.project.sums(g_out))
@@ -145,7 +153,7 @@ class _Perceptron:
         return self.first.backward(g, added=g_out)[0], *inner, *own
 
 
-class _Attention:
+class _Attention(_Pass):
     """The same of an `Attention`."""
 
     def __init__(self, x: Tensor, layer: Attention) -> None:
@@ -169,10 +177,6 @@ class _Attention:
         self.project = Normed(seen, [layer.project], [layer.norm])
         self.rows, self.shape = rows, x.shape
 
-    def out(self) -> Tensor:
-        """The current behind it; not kept, since it would keep this in turn."""
-        return self.project.added(self.rows).view(self.shape)
-
     def backward(self, g_out: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the rows, of M_w and V_th, then of weight, gamma and beta of queries, keys, values, projection."""
         g, *own = self.project.backward(g_out, self.project.sums(g_out))
@@ -186,17 +190,17 @@ class _Attention:
         return self.first.backward(g, added=g_out)[0], *saccade, *(p for triple in triples for p in triple), *own
 
 
-class _AddPerceptron(torch.autograd.Function):
+class _Added(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: Perceptron, *parameters: Tensor) -> Tensor:
-        ctx.done = _Perceptron(x, layer)
+    def forward(ctx: Any, x: Tensor, kind: type[_Perceptron | _Attention], layer: Any, *parameters: Tensor) -> Tensor:
+        ctx.done = kind(x, layer)
         return ctx.done.out()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         g_x, *learned = ctx.done.backward(grads[0].contiguous().flatten(0, -2))
-        return g_x.view(grads[0].shape), None, *learned
+        return g_x.view(grads[0].shape), None, None, *learned
 
 
 class _MeanSpikes(torch.autograd.Function):
@@ -212,16 +216,3 @@ class _MeanSpikes(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         g = (grads[0] / ctx.shape[2]).unsqueeze(2).expand(ctx.shape).contiguous()
         return ctx.fired.backward(g.flatten(0, -2))[0].view(ctx.shape), None
-
-
-class _AddAttention(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: Attention, *parameters: Tensor) -> Tensor:
-        ctx.done = _Attention(x, layer)
-        return ctx.done.out()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        g_x, *learned = ctx.done.backward(grads[0].contiguous().flatten(0, -2))
-        return g_x.view(grads[0].shape), None, *learned
