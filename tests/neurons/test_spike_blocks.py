@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -182,3 +184,20 @@ def test_a_network_gives_the_logits_of_its_parts_in_float32(monkeypatch: pytest.
     fused = net(x)
     monkeypatch.setattr(spike_blocks, "fusible", lambda *parts: False)
     torch.testing.assert_close(fused, twin(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["attention", "perceptron"])
+def test_what_a_pass_keeps_goes_with_its_output(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the garbage collector: a circle from the output back to itself would hold every step's memory."""
+    seen: list[weakref.ref[spike_blocks._Pass]] = []
+    original = spike_blocks._Pass.out
+    monkeypatch.setattr(spike_blocks._Pass, "out", lambda self: seen.append(weakref.ref(self)) or original(self))
+    layer = layer_of(kind)
+    gc.disable()
+    try:
+        out = layer.added(currents().requires_grad_())
+        assert [last() is None for last in seen] == [False]
+        del out
+        assert [last() is None for last in seen] == [True]
+    finally:
+        gc.enable()
