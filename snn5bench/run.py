@@ -7,8 +7,9 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from math import inf
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -137,7 +138,16 @@ def _runner(
         return serial.run
     from snn5bench.runners import processes
 
-    return lambda cells, done: processes.run(cells, done, jobs, limits)
+    return lambda cells, done: processes.run(_in_turns(cells), done, jobs, limits)
+
+
+def _in_turns(cells: Iterable[Cell]) -> list[Cell]:
+    """One cell of each method after another: workers that begin together compile different kernels, not the same, and how
+    long the rest takes is known sooner."""
+    by_method: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_method.setdefault(cell.method, []).append(cell)
+    return [cell for turn in zip_longest(*by_method.values()) for cell in turn if cell is not None]
 
 
 def _execute(

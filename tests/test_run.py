@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -21,7 +22,7 @@ from snn5bench.plan import Planner, State
 from snn5bench.progress import Display
 from snn5bench.record import Record, Status
 from snn5bench.reproduce import VOLATILE
-from snn5bench.run import run
+from snn5bench.run import _in_turns, run
 from snn5bench.store import Store, read_record
 from snn5bench.tracking import MlflowTracker, NoTracker
 
@@ -299,3 +300,8 @@ def test_a_damaged_record_of_another_suite_is_not_taken_over(suite, tmp_path, br
     summary, store, _ = go(again, tmp_path / "results")
     assert summary.ended == {Status.DONE: 1} and summary.cached == len(planned) - 1
     assert comparable(store.last_of(read(again)[1][0].cell))["test_accuracy"] == victim.test_accuracy
+
+
+def test_workers_get_methods_in_turns():
+    cells = [SimpleNamespace(method=name[0], name=name) for name in ("a1", "a2", "b1", "c1", "c2", "c3")]
+    assert [cell.name for cell in _in_turns(cells)] == ["a1", "b1", "c1", "a2", "c2", "c3"]
