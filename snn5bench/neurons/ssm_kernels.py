@@ -9,27 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from snn5bench.neurons.backend import jit
-from snn5bench.neurons.ssm_rows import retrace, walk, walk_back
+from snn5bench.neurons.ssm_rows import cut, cut_and_sum, paste, retrace, walk, walk_back
 
 _LANES = 64
-
-
-@jit
-def _cut(x, first, steps, b, low, high, block):
-    """Copy `x[first:first + steps, b, low:high]` to the flat `block` `[steps, high - low]`."""
-    n = high - low
-    for t in range(steps):
-        for i in range(n):
-            block[t * n + i] = x[first + t, b, low + i]
-
-
-@jit
-def _paste(block, first, steps, b, low, high, out):
-    """The way back."""
-    n = high - low
-    for t in range(steps):
-        for i in range(n):
-            out[first + t, b, low + i] = block[t * n + i]
 
 
 @jit
@@ -51,17 +33,14 @@ def ssm_forward(x, a, p, now, size, kept, out):
             for k in range(-(-steps // size)):
                 first = k * size
                 count = min(size, steps - first)
-                _cut(x, first, count, b, low, high, block)
-                for t in range(count):
-                    for i in range(n):
-                        y[t * n + i] = now[low + i] * block[t * n + i]
+                cut(x, (first * batch + b) * width + low, batch * width, now, low, block, y, count, n)
                 for pair in range(pairs):
                     if len(kept) > 0:
                         for i in range(low, high):
                             kept[k, b, 0, pair, i] = state[0, pair, i]
                             kept[k, b, 1, pair, i] = state[1, pair, i]
                     walk(block, y, a, p, state, pair * width + low, imag, count, n)
-                _paste(y, first, count, b, low, high, out)
+                paste(y, out, (first * batch + b) * width + low, batch * width, count, n)
 
 
 @jit
@@ -84,16 +63,11 @@ def ssm_backward(g, x, a, p, now, size, kept, g_x, g_a, g_p, g_now):
             for k in range(-(-steps // size) - 1, -1, -1):
                 first = k * size
                 count = min(size, steps - first)
-                _cut(x, first, count, b, low, high, block)
-                _cut(g, first, count, b, low, high, above)
-                for t in range(count):
-                    for i in range(n):
-                        below[t * n + i] = now[low + i] * above[t * n + i]
-                for t in range(count):
-                    for i in range(n):
-                        g_now[low + i] += block[t * n + i] * above[t * n + i]
+                place = (first * batch + b) * width + low
+                cut(g, place, batch * width, now, low, above, below, count, n)
+                cut_and_sum(x, place, batch * width, above, block, g_now, low, count, n)
                 for pair in range(pairs):
                     at = pair * width + low
                     retrace(block, h, a, kept, (k * batch + b) * 2 * imag + at, at, imag, count, n)
                     walk_back(above, below, h, a, p, later, g_a, g_p, at, imag, count, n)
-                _paste(below, first, count, b, low, high, g_x)
+                paste(below, g_x, place, batch * width, count, n)

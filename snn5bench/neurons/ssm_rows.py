@@ -55,7 +55,7 @@ def _walk(chunk: Chunk, steps: Any, held: list[Any], step: Callable[..., tuple[A
     """`step(t, *values)` gives the next values of the variables; returns the last."""
     builder = chunk.builder
     with cgutils.for_range_slice(builder, ir.Constant(LONG, 0), steps, ir.Constant(LONG, 1), LONG) as (t, _):
-        for place, value in zip(held, step(t, *(builder.load(place) for place in held)), strict=True):
+        for place, value in zip(held, step(t, *map(builder.load, held)), strict=True):
             builder.store(value, place)
     return [builder.load(place) for place in held]
 
@@ -64,6 +64,64 @@ def _next(chunk: Chunk, x: Any, ar: Any, ai: Any, hr: Any, hi: Any) -> tuple[Any
     """a h + x."""
     real = _minus(chunk, _plus(chunk, x, ar, hr), ai, hi)
     return real, _plus(chunk, _times(chunk, ar, hi), ai, hr)
+
+
+@intrinsic
+def cut(
+    context: Any, x: Any, at: Any, row: Any, now: Any, low: Any, block: Any, y: Any, steps: Any, columns: Any
+) -> Any:  # fmt: skip
+    """Copy `steps` rows of `x`, which begin at `at` and are `row` values apart, to `block`; `y` becomes now[low:] times it."""
+
+    def body(chunk, columns, x, at, row, now, low, block, y, steps):
+        gain = chunk.load(now, low)
+
+        def step(t):
+            value = chunk.load(x, chunk.builder.add(at, chunk.builder.mul(t, row)))
+            there = chunk.builder.mul(t, columns)
+            chunk.store(value, block, there)
+            chunk.store(chunk.builder.fmul(gain, value), y, there)
+            return ()
+
+        _walk(chunk, steps, [], step)
+
+    place = types.intp
+    return over_columns((x, place, place, now, place, block, y, place), body)
+
+
+@intrinsic
+def cut_and_sum(
+    context: Any, x: Any, at: Any, row: Any, g: Any, block: Any, total: Any, low: Any, steps: Any, columns: Any
+) -> Any:  # fmt: skip
+    """Copy rows of `x` to `block` as `cut` does; add their products with the block `g` to `total[low:]`."""
+
+    def body(chunk, columns, x, at, row, g, block, total, low, steps):
+        def step(t, sum_):
+            value = chunk.load(x, chunk.builder.add(at, chunk.builder.mul(t, row)))
+            there = chunk.builder.mul(t, columns)
+            chunk.store(value, block, there)
+            return (_plus(chunk, sum_, chunk.load(g, there), value),)
+
+        (added,) = _walk(chunk, steps, _held(chunk, (chunk.vector(0.0),)), step)
+        chunk.store(chunk.builder.fadd(chunk.load(total, low), added), total, low)
+
+    place = types.intp
+    return over_columns((x, place, place, g, block, total, place, place), body)
+
+
+@intrinsic
+def paste(context: Any, block: Any, out: Any, at: Any, row: Any, steps: Any, columns: Any) -> Any:
+    """Copy `block` to `steps` rows of `out`, which begin at `at` and are `row` values apart."""
+
+    def body(chunk, columns, block, out, at, row, steps):
+        def step(t):
+            value = chunk.load(block, chunk.builder.mul(t, columns))
+            chunk.store(value, out, chunk.builder.add(at, chunk.builder.mul(t, row)))
+            return ()
+
+        _walk(chunk, steps, [], step)
+
+    place = types.intp
+    return over_columns((block, out, place, place, place), body)
 
 
 @intrinsic
