@@ -103,10 +103,9 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, a: Tensor, past: Tensor, now: Tensor, keep: bool) -> Tensor:
         x, now = x.detach().contiguous(), now.detach().contiguous()
-        steps, batch, width = x.shape
         a, p = _parts(a), 2 * _parts(past)
-        size, out = chunk_length(steps), torch.empty_like(x)
-        kept = x.new_empty(-(-steps // size) if keep else 0, batch, *a.shape)
+        size, out = chunk_length(len(x)), torch.empty_like(x)
+        kept = x.new_empty(-(-len(x) // size) if keep else 0, x.shape[1], *a.shape)
         ssm_forward(x.numpy(), a.numpy(), p.numpy(), now.numpy(), size, kept.numpy(), out.numpy())
         ctx.save_for_backward(x, a, p, now, kept)
         return out
