@@ -4,14 +4,18 @@ One sample and a group of channels at a time, in blocks of steps: the block's in
 pair of states walks over it (`ssm_rows`). Models and states are `[2, N, H]`, real parts first.
 """
 
+# mypy: disable-error-code="call-arg"
+# (an intrinsic's first parameter, the typing context, is not for its callers)
+
 from __future__ import annotations
 
 import numpy as np
 
 from snn5bench.neurons.backend import jit
-from snn5bench.neurons.ssm_rows import cut, cut_and_sum, paste, retrace, walk, walk_back
+from snn5bench.neurons.ssm_rows import cut, cut_and_sum, keep, paste, retrace, walk, walk_back
 
 _LANES = 64
+"""Channels of a group: its buffers (four of `[steps, lanes]`, a pair's states among them) stay in the cache."""
 
 
 @jit
@@ -33,14 +37,14 @@ def ssm_forward(x, a, p, now, size, kept, out):
             for k in range(-(-steps // size)):
                 first = k * size
                 count = min(size, steps - first)
-                cut(x, (first * batch + b) * width + low, batch * width, now, low, block, y, count, n)
+                place = (first * batch + b) * width + low
+                cut(x, place, batch * width, now, low, block, y, count, n)
                 for pair in range(pairs):
+                    at = pair * width + low
                     if len(kept) > 0:
-                        for i in range(low, high):
-                            kept[k, b, 0, pair, i] = state[0, pair, i]
-                            kept[k, b, 1, pair, i] = state[1, pair, i]
-                    walk(block, y, a, p, state, pair * width + low, imag, count, n)
-                paste(y, out, (first * batch + b) * width + low, batch * width, count, n)
+                        keep(state, at, imag, kept, (k * batch + b) * 2 * imag + at, n)
+                    walk(block, y, a, p, state, at, imag, count, n)
+                paste(y, out, place, batch * width, count, n)
 
 
 @jit

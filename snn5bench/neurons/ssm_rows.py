@@ -70,7 +70,8 @@ def _next(chunk: Chunk, x: Any, ar: Any, ai: Any, hr: Any, hi: Any) -> tuple[Any
 def cut(
     context: Any, x: Any, at: Any, row: Any, now: Any, low: Any, block: Any, y: Any, steps: Any, columns: Any
 ) -> Any:  # fmt: skip
-    """Copy `steps` rows of `x`, which begin at `at` and are `row` values apart, to `block`; `y` becomes now[low:] times it."""
+    """Copy `steps` rows of `x`, which begin at `at` and are `row` values apart, to `block`; `y` becomes now[low:] times
+    them."""
 
     def body(chunk, columns, x, at, row, now, low, block, y, steps):
         gain = chunk.load(now, low)
@@ -122,6 +123,19 @@ def paste(context: Any, block: Any, out: Any, at: Any, row: Any, steps: Any, col
 
     place = types.intp
     return over_columns((block, out, place, place, place), body)
+
+
+@intrinsic
+def keep(context: Any, state: Any, at: Any, imag: Any, kept: Any, kept_at: Any, columns: Any) -> Any:
+    """Copy a pair's state to `kept[kept_at:]` and `kept[kept_at + imag:]`."""
+
+    def body(chunk, columns, state, at, imag, kept, kept_at):
+        real, imaginary = _pair(chunk, state, at, imag)
+        chunk.store(real, kept, kept_at)
+        chunk.store(imaginary, kept, chunk.builder.add(kept_at, imag))
+
+    place = types.intp
+    return over_columns((state, place, place, kept, place), body)
 
 
 @intrinsic

@@ -3,10 +3,10 @@
     h_n[t] = a_n h_n[t-1] + x[t],    y[t] = 2 Re sum_n past_n h_n[t-1] + now x[t]      n = 1..N complex states a channel
 
 (past = c a for the read-out 2 Re sum_n c_n h_n[t].) Compiled, the recurrence is walked as it stands, many channels side by
-side. In plain torch, and on a GPU, the sequence is cut into chunks of about 64 steps: within a chunk the response is a small
-lower-triangular Toeplitz matrix; into and out of a chunk a state goes through `[steps, states]` matrices; from chunk to chunk
-it is multiplied by a^steps. All matrices are a few hundred numbers a channel, so that the cost of making them (which
-dominates the usual kernel of full length) vanishes, and the rest is matrix products.
+side. In plain torch, and on a GPU, the sequence is cut into chunks of about 64 steps: within a chunk the response is a
+small lower-triangular Toeplitz matrix; into and out of a chunk a state goes through `[steps, states]` matrices; from chunk
+to chunk it is multiplied by a^steps. All matrices are a few hundred numbers a channel, so that the cost of making them
+(which dominates the usual kernel of full length) vanishes, and the rest is matrix products.
 """
 
 from __future__ import annotations
