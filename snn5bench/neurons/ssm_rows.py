@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from snn5bench.neurons.row_kernels import LONG, Chunk, over_columns
 
 _FORWARD = (64, 32, 16, 4, 1)
-_BACKWARD = (32, 16, 4, 1)
+_BACKWARD = (16, 4, 1)
 _FUSED = ("contract",)
 
 
