@@ -17,8 +17,9 @@ from numba.extending import intrinsic
 
 from snn5bench.neurons.row_kernels import LONG, Chunk, over_columns
 
-_FORWARD = (64, 32, 16, 4, 1)
-_BACKWARD = (16, 4, 1)
+_WIDE = (64, 16, 4, 1)
+"""Where a step needs few registers: what a step waits for, the one before, is hidden behind other channels."""
+_NARROW = (16, 4, 1)
 _FUSED = ("contract",)
 
 
@@ -86,7 +87,7 @@ def cut(
         _walk(chunk, steps, [], step)
 
     place = types.intp
-    return over_columns((x, place, place, now, place, block, y, place), body)
+    return over_columns((x, place, place, now, place, block, y, place), body, _NARROW)
 
 
 @intrinsic
@@ -106,7 +107,7 @@ def cut_and_sum(
         chunk.store(chunk.builder.fadd(chunk.load(total, low), added), total, low)
 
     place = types.intp
-    return over_columns((x, place, place, g, block, total, place, place), body)
+    return over_columns((x, place, place, g, block, total, place, place), body, _NARROW)
 
 
 @intrinsic
@@ -122,7 +123,7 @@ def paste(context: Any, block: Any, out: Any, at: Any, row: Any, steps: Any, col
         _walk(chunk, steps, [], step)
 
     place = types.intp
-    return over_columns((block, out, place, place, place), body)
+    return over_columns((block, out, place, place, place), body, _NARROW)
 
 
 @intrinsic
@@ -135,7 +136,7 @@ def keep(context: Any, state: Any, at: Any, imag: Any, kept: Any, kept_at: Any, 
         chunk.store(imaginary, kept, chunk.builder.add(kept_at, imag))
 
     place = types.intp
-    return over_columns((state, place, place, kept, place), body)
+    return over_columns((state, place, place, kept, place), body, _NARROW)
 
 
 @intrinsic
@@ -157,7 +158,7 @@ def walk(
         chunk.store(hi, state, chunk.builder.add(at, imag))
 
     place = types.intp
-    return over_columns((x, y, a, p, state, place, place, place), body, _FORWARD)
+    return over_columns((x, y, a, p, state, place, place, place), body, _WIDE)
 
 
 @intrinsic
@@ -180,7 +181,7 @@ def retrace(
         _walk(chunk, steps, _held(chunk, _pair(chunk, state, state_at, imag)), step)
 
     place = types.intp
-    return over_columns((x, h, a, state, place, place, place, place), body, _FORWARD)
+    return over_columns((x, h, a, state, place, place, place, place), body, _WIDE)
 
 
 @intrinsic
@@ -220,4 +221,4 @@ def walk_back(
                 chunk.store(builder.fadd(chunk.load(array, where), part), array, where)
 
     place = types.intp
-    return over_columns((g, g_x, h, a, p, later, g_a, g_p, place, place, place), body, _BACKWARD)
+    return over_columns((g, g_x, h, a, p, later, g_a, g_p, place, place, place), body, _NARROW)
