@@ -15,7 +15,7 @@ from snn5bench.neurons.backend import jit
 from snn5bench.neurons.ssm_rows import cut, cut_and_sum, keep, paste, retrace, walk, walk_back
 
 _LANES = 64
-"""Channels of a group: its buffers (four of `[steps, lanes]`, a pair's states among them) stay in the cache."""
+"""Channels of a group: its buffers (at most five times `[steps, lanes]`, a pair's states among them) stay in the cache."""
 
 
 @jit
