@@ -28,7 +28,7 @@ from snn5bench.contracts.inputs import BatchInput
 from snn5bench.neurons.network import SpikingNet
 from snn5bench.neurons.neuron import Memory, Neuron
 from snn5bench.neurons.norms import StepBatchNorm, adopting
-from snn5bench.neurons.ssm_scan import matrices, ssm_scan
+from snn5bench.neurons.ssm_scan import ssm_scan
 from snn5bench.neurons.surrogate import Surrogate
 from snn5bench.neurons.synapses import Synapses
 
@@ -99,9 +99,8 @@ class PMSN(Neuron):
             return z * now
         if self.time == "sdbp":
             past = c * b.detach() * torch.exp(log_a) / 2
-            model = matrices(log_a.detach(), past, torch.zeros_like(now), len(z))
-            return z * now + ssm_scan(z.detach(), model)
-        return ssm_scan(z, matrices(log_a, c * b * torch.exp(log_a) / 2, now, len(z)))
+            return z * now + ssm_scan(z.detach(), log_a.detach(), past, torch.zeros_like(now))
+        return ssm_scan(z, log_a, c * b * torch.exp(log_a) / 2, now)
 
     def _walk(self, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """y, and h after the last step, from the state h `[B, N, 4]` before the first."""

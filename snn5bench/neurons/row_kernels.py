@@ -18,10 +18,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 _WIDTHS = (128, 64, 32, 16, 4, 1)
-_LONG = ir.IntType(64)
+LONG = ir.IntType(64)
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """`width` columns from `column` on, of arrays whose values are of type `real`."""
 
     builder: Any
@@ -59,31 +59,31 @@ class _Chunk(NamedTuple):
         """Set the bits of these columns in `words` (zero before) where `flags` are true."""
         builder = self.builder
         bits = builder.bitcast(flags, ir.IntType(self.width))
-        place = builder.gep(words, [builder.add(at, builder.udiv(self.column, ir.Constant(_LONG, 64)))])
+        place = builder.gep(words, [builder.add(at, builder.udiv(self.column, ir.Constant(LONG, 64)))])
         if self.width < 64:
-            shift = builder.urem(self.column, ir.Constant(_LONG, 64))
-            bits = builder.or_(builder.load(place), builder.shl(builder.zext(bits, _LONG), shift))
+            shift = builder.urem(self.column, ir.Constant(LONG, 64))
+            bits = builder.or_(builder.load(place), builder.shl(builder.zext(bits, LONG), shift))
         builder.store(bits, builder.bitcast(place, bits.type.as_pointer())).align = 8
 
 
-def _chunks(builder: Any, real: Any, columns: Any, body: Callable[[_Chunk], None]) -> None:
+def _chunks(builder: Any, real: Any, columns: Any, body: Callable[[Chunk], None], widths: tuple[int, ...]) -> None:
     """Run `body` on all columns, the widest chunks first."""
-    start = ir.Constant(_LONG, 0)
-    for width in _WIDTHS:
-        step = ir.Constant(_LONG, width)
+    start = ir.Constant(LONG, 0)
+    for width in widths:
+        step = ir.Constant(LONG, width)
         stop = builder.sub(columns, builder.urem(columns, step))
-        with cgutils.for_range_slice(builder, start, stop, step, _LONG) as (column, _):
-            body(_Chunk(builder, real, width, column))
+        with cgutils.for_range_slice(builder, start, stop, step, LONG) as (column, _):
+            body(Chunk(builder, real, width, column))
         start = stop
 
 
 def _rows(builder: Any, index: Any, first: Any, stop: Any, columns: Any, body: Callable[[Any], None]) -> None:
     """Run `body` on the offset of every row that `index[first:stop]` names."""
-    with cgutils.for_range_slice(builder, first, stop, ir.Constant(_LONG, 1), _LONG) as (k, _):
-        body(builder.mul(builder.zext(builder.load(builder.gep(index, [k])), _LONG), columns))
+    with cgutils.for_range_slice(builder, first, stop, ir.Constant(LONG, 1), LONG) as (k, _):
+        body(builder.mul(builder.zext(builder.load(builder.gep(index, [k])), LONG), columns))
 
 
-def _total(chunk: _Chunk, weight: Any, index: Any, first: Any, stop: Any, columns: Any, begin: Any) -> Any:
+def _total(chunk: Chunk, weight: Any, index: Any, first: Any, stop: Any, columns: Any, begin: Any) -> Any:
     """`begin` plus the rows of `weight`."""
     total = cgutils.alloca_once(chunk.builder, chunk.vector())
     chunk.builder.store(begin, total)
@@ -107,14 +107,14 @@ def _opened(context: Any, builder: Any, signature: Any, arguments: Any) -> list[
     return opened
 
 
-def _over_columns(kinds: tuple[Any, ...], body: Callable[..., None]) -> Any:
+def over_columns(kinds: tuple[Any, ...], body: Callable[..., None], widths: tuple[int, ...] = _WIDTHS) -> Any:
     """What an intrinsic returns whose last argument is the number of columns: `body(chunk, columns, *others)` does the work
-    on each chunk of them."""
+    on each chunk of them; `widths` end with 1."""
     numbers = next(kind.dtype for kind in kinds if isinstance(kind, types.Array))
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         *others, columns = _opened(context, builder, signature, arguments)
-        _chunks(builder, context.get_value_type(numbers), columns, lambda chunk: body(chunk, columns, *others))
+        _chunks(builder, context.get_value_type(numbers), columns, lambda chunk: body(chunk, columns, *others), widths)
         return context.get_dummy_value()
 
     return types.void(*kinds, types.intp), generate
@@ -139,7 +139,7 @@ def add_rows(
         chunk.store(_total(chunk, weight, index, first, stop, columns, chunk.load(bias, bias_at)), out, at)
 
     place = types.intp
-    return _over_columns((weight, index, place, place, bias, place, out, place), body)
+    return over_columns((weight, index, place, place, bias, place, out, place), body)
 
 
 @intrinsic
@@ -153,7 +153,7 @@ def add_rows_and_fire(
     def body(
         chunk, columns, weight, index, first, stop, bias, bias_at, decay, theta, hard, carry, v, at, bits, bits_at
     ):
-        builder, zero = chunk.builder, ir.Constant(_LONG, 0)
+        builder, zero = chunk.builder, ir.Constant(LONG, 0)
         current = _total(chunk, weight, index, first, stop, columns, chunk.load(bias, bias_at))
         u = builder.fadd(chunk.load(carry, zero), current)
         fires = builder.fcmp_ordered(">=", u, chunk.each(theta))
@@ -166,7 +166,7 @@ def add_rows_and_fire(
 
     place, number = types.intp, weight.dtype
     kinds = (weight, index, place, place, bias, place, number, number, types.boolean, carry, v, place, bits, place)
-    return _over_columns(kinds, body)
+    return over_columns(kinds, body)
 
 
 @intrinsic
@@ -181,7 +181,7 @@ def back_step(
     def body(
         chunk, columns, g_s, g_at, slope, slope_at, v, at, decay, theta, hard, reset, through_time, carried, g_x, g_bias
     ):
-        builder, zero = chunk.builder, ir.Constant(_LONG, 0)
+        builder, zero = chunk.builder, ir.Constant(LONG, 0)
         steep, u, later = chunk.load(slope, slope_at), chunk.load(v, at), chunk.load(carried, zero)
         fires = builder.fcmp_ordered(">=", u, chunk.each(theta))
         past = builder.fmul(chunk.each(reset), steep)
@@ -196,7 +196,7 @@ def back_step(
 
     place, number, flag = types.intp, v.dtype, types.boolean
     kinds = (g_s, place, slope, place, v, place, number, number, flag, number, flag, carried, g_x, g_bias)
-    return _over_columns(kinds, body)
+    return over_columns(kinds, body)
 
 
 @intrinsic
@@ -211,7 +211,7 @@ def scatter_row(context: Any, g: Any, at: Any, index: Any, first: Any, stop: Any
 
         _rows(chunk.builder, index, first, stop, columns, add)
 
-    return _over_columns((g, types.intp, index, types.intp, types.intp, g_weight), body)
+    return over_columns((g, types.intp, index, types.intp, types.intp, g_weight), body)
 
 
 @intrinsic
@@ -226,7 +226,7 @@ def flag_row(context: Any, x: Any, at: Any, bits: Any, bits_at: Any, others: Any
         odd = chunk.builder.fcmp_unordered("!=", values, chunk.vector(1.0))
         chunk.set_bits(chunk.builder.and_(some, odd), others, others_at)
 
-    return _over_columns((x, types.intp, bits, types.intp, others, types.intp), body)
+    return over_columns((x, types.intp, bits, types.intp, others, types.intp), body)
 
 
 @intrinsic

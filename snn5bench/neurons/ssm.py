@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from snn5bench.neurons.neuron import Time, checked_time
-from snn5bench.neurons.ssm_scan import matrices, ssm_scan
+from snn5bench.neurons.ssm_scan import ssm_scan
 
 
 class S4D(nn.Module):
@@ -79,13 +79,13 @@ class S4D(nn.Module):
             return x * now[0]
         if self.time == "sdbp":
             past, source = c * torch.exp(log_a), x.detach()
-            y = x * now[0] + ssm_scan(source, matrices(log_a.detach(), past[0], torch.zeros_like(direct), len(x)))
+            y = x * now[0] + ssm_scan(source, log_a.detach(), past[0], torch.zeros_like(direct))
         else:
             past, source = c * torch.exp(log_a), x
-            y = ssm_scan(source, matrices(log_a, past[0], now[0], len(x)))
+            y = ssm_scan(source, log_a, past[0], now[0])
         if self.bidirectional:
             fixed = log_a if self.time == "full" else log_a.detach()
-            back = ssm_scan(source.flip(0), matrices(fixed, past[1], now[1], len(x)))
+            back = ssm_scan(source.flip(0), fixed, past[1], now[1])
             y = y + torch.cat([back[:-1].flip(0), torch.zeros_like(x[:1])])
         return y
 

@@ -1,87 +1,77 @@
-"""Compiled parts of the state-space scan: to and from chunks, and the states between chunks. See `ssm_scan`."""
+"""Compiled forward and backward of the state-space recurrence. See `ssm_scan`.
+
+One sample and a group of channels at a time, in blocks of steps: the block's inputs go to a buffer in the cache, and each
+pair of states walks over it (`ssm_rows`). Models and states are `[2, N, H]`, real parts first.
+"""
+
+# mypy: disable-error-code="call-arg"
+# (an intrinsic's first parameter, the typing context, is not for its callers)
 
 from __future__ import annotations
 
 import numpy as np
 
 from snn5bench.neurons.backend import jit
+from snn5bench.neurons.ssm_rows import cut, cut_and_sum, keep, paste, retrace, walk, walk_back
 
-_LANES = 16
+_LANES = 64
+"""Channels of a group: its buffers (at most five times `[steps, lanes]`, a pair's states among them) stay in the cache."""
 
 
 @jit
-def to_chunks(x, out):
-    """Fill `out` `[H, C, B, K]` from the sequence `x` `[T, B, H]`; steps beyond T are zero."""
-    steps, _, width = x.shape
-    _, chunks, batch, size = out.shape
+def ssm_forward(x, a, p, now, size, kept, out):
+    """Fill `out` `[T, B, H]`: y = now x + sum Re(p h), h being the state before the step, then h <- a h + x.
+
+    `kept` `[blocks, B, 2, N, H]`, if it has any rows, is filled with the state before each block of `size` steps."""
+    steps, batch, width = x.shape
+    _, pairs, _ = a.shape
+    imag = pairs * width
     zero = x.dtype.type(0)
-    for c in range(chunks):
-        for b in range(batch):
-            for low in range(0, width, _LANES):
-                high = min(width, low + _LANES)
-                for k in range(size):
-                    t = c * size + k
-                    for h in range(low, high):
-                        out[h, c, b, k] = x[t, b, h] if t < steps else zero
+    state = np.empty(a.shape, a.dtype)
+    block, y = np.empty(size * _LANES, x.dtype), np.empty(size * _LANES, x.dtype)
+    for b in range(batch):
+        state[:] = zero
+        for low in range(0, width, _LANES):
+            high = min(width, low + _LANES)
+            n = high - low
+            for k in range(-(-steps // size)):
+                first = k * size
+                count = min(size, steps - first)
+                place = (first * batch + b) * width + low
+                cut(x, place, batch * width, now, low, block, y, count, n)
+                for pair in range(pairs):
+                    at = pair * width + low
+                    if len(kept) > 0:
+                        keep(state, at, imag, kept, (k * batch + b) * 2 * imag + at, n)
+                    walk(block, y, a, p, state, at, imag, count, n)
+                paste(y, out, place, batch * width, count, n)
 
 
 @jit
-def from_chunks(y, out):
-    """Fill the sequence `out` `[T, B, H]` from `y` `[H, C, B, K]`."""
-    steps, _, width = out.shape
-    _, chunks, batch, size = y.shape
-    for c in range(chunks):
-        for b in range(batch):
-            for low in range(0, width, _LANES):
-                high = min(width, low + _LANES)
-                for k in range(min(size, steps - c * size)):
-                    for h in range(low, high):
-                        out[c * size + k, b, h] = y[h, c, b, k]
+def ssm_backward(g, x, a, p, now, size, kept, g_x, g_a, g_p, g_now):
+    """The reverse, from the gradient `g` of the output: fill `g_x`, add to `g_a`, `g_p` and `g_now`.
 
-
-@jit
-def carry_states(gathered, re, im):
-    """Turn what each chunk adds to the state, `[H, C, B, 2N]` (real parts, then imaginary), into the state before each
-    chunk, in place; one chunk multiplies a state by `re + i im`, each `[H, N]`."""
-    width, chunks, batch, both = gathered.shape
-    half = both // 2
-    zero = gathered.dtype.type(0)
-    state = np.empty(both, gathered.dtype)
-    for h in range(width):
-        a, w = re[h], im[h]
-        for b in range(batch):
-            state[:] = zero
-            for c in range(chunks):
-                s = gathered[h, c, b]
-                for n in range(half):
-                    p, q = state[n], state[n + half]
-                    u, v = s[n], s[n + half]
-                    s[n] = p
-                    s[n + half] = q
-                    state[n] = a[n] * p - w[n] * q + u
-                    state[n + half] = a[n] * q + w[n] * p + v
-
-
-@jit
-def carry_gradients(g_before, before, re, im, g_re, g_im):
-    """The reverse of `carry_states`: `g_before`, the gradient of the state before each chunk, becomes that of what each
-    chunk adds, in place; `g_re` and `g_im` `[H, N]` are added up."""
-    width, chunks, batch, both = g_before.shape
-    half = both // 2
-    zero = g_before.dtype.type(0)
-    state = np.empty(both, g_before.dtype)
-    for h in range(width):
-        a, w, g_a, g_w = re[h], im[h], g_re[h], g_im[h]
-        for b in range(batch):
-            state[:] = zero
-            for c in range(chunks - 1, -1, -1):
-                g, s = g_before[h, c, b], before[h, c, b]
-                for n in range(half):
-                    p, q = state[n], state[n + half]
-                    u, v = g[n], g[n + half]
-                    g_a[n] += p * s[n] + q * s[n + half]
-                    g_w[n] += q * s[n] - p * s[n + half]
-                    g[n] = p
-                    g[n + half] = q
-                    state[n] = u + a[n] * p + w[n] * q
-                    state[n + half] = v + a[n] * q - w[n] * p
+    The states within a block are computed again from `kept`."""
+    steps, batch, width = x.shape
+    _, pairs, _ = a.shape
+    imag = pairs * width
+    zero = x.dtype.type(0)
+    later = np.empty(a.shape, a.dtype)
+    block, above = np.empty(size * _LANES, x.dtype), np.empty(size * _LANES, x.dtype)
+    below, h = np.empty(size * _LANES, x.dtype), np.empty(size * 2 * _LANES, x.dtype)
+    for b in range(batch):
+        later[:] = zero
+        for low in range(0, width, _LANES):
+            high = min(width, low + _LANES)
+            n = high - low
+            for k in range(-(-steps // size) - 1, -1, -1):
+                first = k * size
+                count = min(size, steps - first)
+                place = (first * batch + b) * width + low
+                cut(g, place, batch * width, now, low, above, below, count, n)
+                cut_and_sum(x, place, batch * width, above, block, g_now, low, count, n)
+                for pair in range(pairs):
+                    at = pair * width + low
+                    retrace(block, h, a, kept, (k * batch + b) * 2 * imag + at, at, imag, count, n)
+                    walk_back(above, below, h, a, p, later, g_a, g_p, at, imag, count, n)
+                paste(below, g_x, place, batch * width, count, n)

@@ -1,16 +1,16 @@
 """A diagonal linear state-space model over a whole sequence, exact, without a Fourier transform.
 
-    h_n[t] = a_n h_n[t-1] + x[t],    y[t] = 2 Re sum_n c_n h_n[t] + d x[t]         n = 1..N complex states a channel
+    h_n[t] = a_n h_n[t-1] + x[t],    y[t] = 2 Re sum_n past_n h_n[t-1] + now x[t]      n = 1..N complex states a channel
 
-The sequence is cut into chunks of about 64 steps. Within a chunk the response is a small lower-triangular Toeplitz
-matrix; into and out of a chunk a state goes through `[steps, states]` matrices; from chunk to chunk it is multiplied by
-a^steps. All matrices are a few hundred numbers a channel, so that the cost of making them (which dominates the usual
-kernel of full length) vanishes, and the rest is matrix products.
+(past = c a for the read-out 2 Re sum_n c_n h_n[t].) Compiled, the recurrence is walked as it stands, many channels side by
+side. In plain torch, and on a GPU, the sequence is cut into chunks of about 64 steps: within a chunk the response is a
+small lower-triangular Toeplitz matrix; into and out of a chunk a state goes through `[steps, states]` matrices; from chunk
+to chunk it is multiplied by a^steps. All matrices are a few hundred numbers a channel, so that the cost of making them
+(which dominates the usual kernel of full length) vanishes, and the rest is matrix products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -19,10 +19,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from snn5bench.neurons.backend import compiled
-from snn5bench.neurons.ssm_kernels import carry_gradients, carry_states, from_chunks, to_chunks
+from snn5bench.neurons.ssm_kernels import ssm_backward, ssm_forward
 
 _CHUNK = 64
-_GROUP = 16
 
 
 class Matrices(NamedTuple):
@@ -66,15 +65,20 @@ def matrices(log_a: Tensor, past: Tensor, now: Tensor, steps: int) -> Matrices:
     )
 
 
-def ssm_scan(x: Tensor, model: Matrices) -> Tensor:
-    """Output `[T, B, H]` for the input `x` `[T, B, H]`, from a state of zero."""
-    if compiled(x, *model):
-        return _Scan.apply(x, *model)
-    return ssm_chunks(x, model)
+def ssm_scan(x: Tensor, log_a: Tensor, past: Tensor, now: Tensor) -> Tensor:
+    """Output `[T, B, H]` for the input `x` `[T, B, H]`, from a state of zero.
+
+    `log_a` (the logarithm of a) and `past` are complex `[H, N]`, `now` is real `[H]`.
+    """
+    if compiled(x, now) and {now.dtype, log_a.real.dtype, past.real.dtype} == {x.dtype}:
+        a = torch.exp(log_a)
+        keep = torch.is_grad_enabled() and any(value.requires_grad for value in (x, a, past, now))
+        return _Scan.apply(x, a, past, now, keep)
+    return ssm_chunks(x, matrices(log_a, past, now, len(x)))
 
 
 def ssm_chunks(x: Tensor, model: Matrices) -> Tensor:
-    """The same in plain torch operations, differentiated by autograd."""
+    """The same, for the chunks' matrices, in plain torch operations, differentiated by autograd."""
     steps, batch, width = x.shape
     size = model.within.shape[1]
     chunks = -(-steps // size)
@@ -94,60 +98,36 @@ def ssm_chunks(x: Tensor, model: Matrices) -> Tensor:
 
 
 class _Scan(torch.autograd.Function):
-    """Works through the channels in groups whose buffers stay in the cache and are used again: memory that is new costs
-    more here than arithmetic."""
+    """The recurrence, from a, not its logarithm. Keeps the state before each block of steps, where a gradient is wanted."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, within: Tensor, gather: Tensor, spread: Tensor, re: Tensor, im: Tensor) -> Tensor:
-        x, re, im = x.detach().contiguous(), re.contiguous(), im.contiguous()
-        steps, batch, width = x.shape
-        size, chunks = within.shape[1], -(-steps // within.shape[1])
-        out = torch.empty_like(x)
-        before = x.new_empty(width, chunks, batch, gather.shape[2]) if chunks > 1 else None
-        parts, y = (x.new_empty(min(_GROUP, width), chunks, batch, size) for _ in range(2))
-        for group, n in _groups(width):
-            to_chunks(x[..., group].numpy(), parts[:n].numpy())
-            flat, result = parts[:n].flatten(1, 2), y[:n].flatten(1, 2)
-            torch.bmm(flat, within[group], out=result)
-            if before is not None:
-                states = before[group].flatten(1, 2)
-                torch.bmm(flat, gather[group], out=states)
-                carry_states(before[group].numpy(), re[group].numpy(), im[group].numpy())
-                result.baddbmm_(states, spread[group])
-            from_chunks(y[:n].numpy(), out[..., group].numpy())
-        ctx.save_for_backward(x, before, within, gather, spread, re, im)
+    def forward(ctx: Any, x: Tensor, a: Tensor, past: Tensor, now: Tensor, keep: bool) -> Tensor:
+        x, now = x.detach().contiguous(), now.detach().contiguous()
+        a, p = _parts(a), 2 * _parts(past)
+        size, out = chunk_length(len(x)), torch.empty_like(x)
+        kept = x.new_empty(-(-len(x) // size) if keep else 0, x.shape[1], *a.shape)
+        ssm_forward(x.numpy(), a.numpy(), p.numpy(), now.numpy(), size, kept.numpy(), out.numpy())
+        ctx.save_for_backward(x, a, p, now, kept)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, before, within, gather, spread, re, im = ctx.saved_tensors
-        steps, batch, width = x.shape
-        size, chunks = within.shape[1], -(-steps // within.shape[1])
-        g_out, g_x = grads[0].contiguous(), torch.empty_like(x)
-        g_within, g_gather, g_spread, g_re, g_im = (torch.zeros_like(m) for m in (within, gather, spread, re, im))
-        parts, g_parts, g_y = (x.new_empty(min(_GROUP, width), chunks, batch, size) for _ in range(3))
-        g_before = x.new_empty(min(_GROUP, width), chunks, batch, gather.shape[2])
-        for group, n in _groups(width):
-            to_chunks(x[..., group].numpy(), parts[:n].numpy())
-            to_chunks(g_out[..., group].numpy(), g_y[:n].numpy())
-            flat, g_flat, result = (part[:n].flatten(1, 2) for part in (parts, g_y, g_parts))
-            torch.bmm(flat.transpose(1, 2), g_flat, out=g_within[group])
-            torch.bmm(g_flat, within[group].transpose(1, 2), out=result)
-            if before is not None:
-                states, g_states = before[group].flatten(1, 2), g_before[:n].flatten(1, 2)
-                torch.bmm(states.transpose(1, 2), g_flat, out=g_spread[group])
-                torch.bmm(g_flat, spread[group].transpose(1, 2), out=g_states)
-                carry_gradients(
-                    g_before[:n].numpy(), before[group].numpy(), re[group].numpy(), im[group].numpy(),
-                    g_re[group].numpy(), g_im[group].numpy(),
-                )  # fmt: skip
-                torch.bmm(flat.transpose(1, 2), g_states, out=g_gather[group])
-                result.baddbmm_(g_states, gather[group].transpose(1, 2))
-            from_chunks(g_parts[:n].numpy(), g_x[..., group].numpy())
-        return g_x, g_within, g_gather, g_spread, g_re, g_im
+        x, a, p, now, kept = ctx.saved_tensors
+        g, g_x = grads[0].contiguous(), torch.empty_like(x)
+        g_a, g_p, g_now = torch.zeros_like(a), torch.zeros_like(p), torch.zeros_like(now)
+        ssm_backward(
+            g.numpy(), x.numpy(), a.numpy(), p.numpy(), now.numpy(), chunk_length(len(x)), kept.numpy(),
+            g_x.numpy(), g_a.numpy(), g_p.numpy(), g_now.numpy(),
+        )  # fmt: skip
+        return g_x, _joined(g_a), _joined(2 * g_p), g_now, None
 
 
-def _groups(width: int) -> Iterator[tuple[slice, int]]:
-    for low in range(0, width, _GROUP):
-        yield slice(low, min(low + _GROUP, width)), min(_GROUP, width - low)
+def _parts(value: Tensor) -> Tensor:
+    """Complex `[H, N]` as `[2, N, H]`, real parts first."""
+    return torch.view_as_real(value.detach().resolve_conj()).permute(2, 1, 0).contiguous()
+
+
+def _joined(parts: Tensor) -> Tensor:
+    """The way back."""
+    return torch.view_as_complex(parts.permute(2, 1, 0).contiguous())
