@@ -138,16 +138,16 @@ def _runner(
         return serial.run
     from snn5bench.runners import processes
 
-    return lambda cells, done: processes.run(_in_turns(cells), done, jobs, limits)
+    return lambda cells, done: processes.run(_in_turns(_in_turns(cells, "dataset"), "method"), done, jobs, limits)
 
 
-def _in_turns(cells: Iterable[Cell]) -> list[Cell]:
-    """One cell of each method after another: workers that begin together compile different kernels, not the same, and how
-    long the rest takes is known sooner."""
-    by_method: dict[str, list[Cell]] = {}
+def _in_turns(cells: Iterable[Cell], kind: Literal["method", "dataset"]) -> list[Cell]:
+    """One cell of each kind after another. By dataset and then by method: workers that begin together compile different
+    kernels, not the same, and what has ended soon tells how long the rest takes."""
+    queues: dict[str, list[Cell]] = {}
     for cell in cells:
-        by_method.setdefault(cell.method, []).append(cell)
-    return [cell for turn in zip_longest(*by_method.values()) for cell in turn if cell is not None]
+        queues.setdefault(getattr(cell, kind), []).append(cell)
+    return [cell for turn in zip_longest(*queues.values()) for cell in turn if cell is not None]
 
 
 def _execute(

@@ -302,6 +302,9 @@ def test_a_damaged_record_of_another_suite_is_not_taken_over(suite, tmp_path, br
     assert comparable(store.last_of(read(again)[1][0].cell))["test_accuracy"] == victim.test_accuracy
 
 
-def test_workers_get_methods_in_turns():
-    cells = [SimpleNamespace(method=name[0], name=name) for name in ("a1", "a2", "b1", "c1", "c2", "c3")]
-    assert [cell.name for cell in _in_turns(cells)] == ["a1", "b1", "c1", "a2", "c2", "c3"]
+def test_workers_get_methods_in_turns_and_of_each_its_datasets():
+    names = ("ax", "ax", "ay", "az", "bx", "bz", "bz")
+    cells = [SimpleNamespace(method=name[0], dataset=name[1], name=name) for name in names]
+    ordered = _in_turns(_in_turns(cells, "dataset"), "method")
+    assert [cell.name for cell in ordered] == ["ax", "bx", "ay", "bz", "az", "bz", "ax"]
+    assert sorted(map(id, ordered)) == sorted(map(id, cells))
