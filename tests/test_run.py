@@ -306,5 +306,5 @@ def test_workers_get_methods_in_turns_and_of_each_its_datasets():
     names = ("ax", "ax", "ay", "az", "bx", "bz", "bz")
     cells = [SimpleNamespace(method=name[0], dataset=name[1], name=name) for name in names]
     ordered = _in_turns(_in_turns(cells, "dataset"), "method")
-    assert [cell.name for cell in ordered] == ["ax", "bx", "ay", "bz", "az", "bz", "ax"]
+    assert [cell.name for cell in ordered] == ["ax", "bz", "ay", "bx", "az", "bz", "ax"]
     assert sorted(map(id, ordered)) == sorted(map(id, cells))
