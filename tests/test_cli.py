@@ -59,6 +59,21 @@ def test_help_and_plan_import_neither_torch_nor_dvc_nor_mlflow():
         assert done.stdout.strip().splitlines()[-1] == "[]", done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("kind", ["methods", "datasets"])
+def test_no_method_and_no_dataset_imports_torch_before_it_is_used(kind):
+    """Else `plan` takes seconds as soon as a suite names that one."""
+    code = (
+        "import sys\nfrom snn5bench import registry\n"
+        f"for name in registry.entries({kind!r}):\n"
+        f"    registry.load({kind!r}, name)\n"
+        "    heavy = [m for m in ('torch', 'spikingjelly', 'tonic', 'numba') if m in sys.modules]\n"
+        "    assert not heavy, (name, heavy)\n"
+        "print(len(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_driver_of_worker_processes_imports_no_torch(tmp_path):
     suite = tmp_path / "tiny.yaml"
     suite.write_text(TINY.replace("seeds: [0]", "seeds: [0, 1]"))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 from pydantic import Field
 
 from snn5bench.contracts.method import CannotCut
-from snn5bench.contracts.readout import feed
 from snn5bench.methods.on_base import OnBase, OverBase
 from snn5bench.methods.rehearsal import last_epochs, rehearsal
 from snn5bench.record import Fidelity
@@ -96,6 +95,7 @@ class DynamicPruning(OnBase):
         """k_t over the training split, `[T]`."""
         import torch
 
+        from snn5bench.contracts.readout import feed
         from snn5bench.neurons.shortened import divergence_by_step
 
         net.eval()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from snn5bench.contracts.method import Budget
-from snn5bench.contracts.readout import feed, read_out
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +60,8 @@ def last_epochs(task: Task, epochs: int) -> Iterator[None]:
 def validation_accuracy(model: nn.Module, task: Task) -> float:
     """Share of the validation split that is answered right."""
     import torch
+
+    from snn5bench.contracts.readout import feed, read_out
 
     right, seen = 0, 0
     model.eval()
