@@ -24,7 +24,7 @@ def full(world: World, instants: int) -> Tally:
         return tally
     for _ in range(instants):
         with _tmpfs(world, "1m") as disk:
-            _fill(disk, keep_kib=world.rng.randrange(0, 150, 4))
+            _fill(disk, keep_kib=world.rng.randrange(0, _needed_kib(world, suite), 4))
             done = world.run(suite, disk, "-j", str(world.rng.choice((1, 2))))
             tally.problems += said(done, 2, "No space left")
             tally.problems += world.orphans()
@@ -43,7 +43,7 @@ def freed(world: World, instants: int) -> Tally:
         return tally
     for _ in range(instants):
         with _tmpfs(world, "1m") as disk:
-            _fill(disk, keep_kib=world.rng.randrange(30, 130, 4))
+            _fill(disk, keep_kib=world.rng.randrange(28, _needed_kib(world, world.suite), 4))
             process = world.start(world.command(world.suite, disk, "-j", str(world.rng.choice((1, 2)))))
             time.sleep(world.rng.uniform(10, 20))
             (disk / "ballast").unlink()
@@ -176,6 +176,11 @@ def _ext4(world: World) -> Iterator[Path]:
     finally:
         subprocess.run(["umount", str(disk)], check=True)
         image.unlink()
+
+
+def _needed_kib(world: World, suite: Path) -> int:
+    """What the records of a whole run take, in pages of 4 KiB: with less free, some record does not fit."""
+    return sum(4 * -(-path.stat().st_size // 4096) for path in world.reference_of(suite).rglob("cells/*.*"))
 
 
 def _fill(disk: Path, keep_kib: int) -> None:
