@@ -28,7 +28,13 @@ def gather_events(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor
 
 def gather_spikes(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Current `[T, B, N]` of the spikes `[T, B, C]` (zeros and ones) through `weight` `[N, C]` and `bias` `[N]`."""
-    return _GatherSpikes.apply(spikes, weight, bias)
+    return _GatherSpikes.apply(spikes, weight, bias, None)
+
+
+def gather_spikes_onto(current: Tensor, spikes: Tensor, weight: Tensor) -> Tensor:
+    """`current` `[T', B, N]`, T' >= T, with that of the spikes `[T, B, C]` through `weight` `[N, C]` added to its last T
+    steps. The sum begins with `current`: a row of it is read once, and the spikes' own current is never written."""
+    return _GatherSpikes.apply(spikes, weight, None, current)
 
 
 def _arrays(weight: Tensor, bias: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
@@ -59,24 +65,30 @@ class _GatherEvents(torch.autograd.Function):
 
 class _GatherSpikes(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, bias: Tensor | None, onto: Tensor | None) -> Tensor:
         steps, batch, channels = spikes.shape
-        out = torch.empty(steps, batch, weight.shape[0], dtype=weight.dtype)
+        before = 0 if onto is None else len(onto) - steps
+        out = torch.empty(before + steps, batch, weight.shape[0], dtype=weight.dtype)
         words = -(-channels // 64)
         bits = np.zeros((steps * batch, words), np.uint64)
         rows = spikes.detach().contiguous().numpy().reshape(-1, channels)
         if not flag_spikes(rows, bits, np.zeros((1, words), np.uint64)):
             raise ValueError("these synapses take spikes (zeros and ones), but another value came in")
-        current_of_spikes(bits, *_arrays(weight, bias), out.numpy().reshape(len(rows), -1))
-        ctx.bits = bits
+        by_channel, start = _arrays(weight, bias)
+        if onto is not None:
+            out[:before] = onto[:before]
+            start = onto[before:].detach().contiguous().numpy().reshape(-1)
+        current_of_spikes(bits, by_channel, start, out[before:].numpy().reshape(len(rows), -1))
+        ctx.bits, ctx.before = bits, before
         ctx.save_for_backward(weight)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor | None]:
         (weight,) = ctx.saved_tensors
-        (g,) = grads
+        g_out = grads[0]
+        g = g_out[ctx.before :]
         steps, batch = g.shape[:2]
         once = g[:1] if g.stride(0) == 0 else g
         times = steps // len(once)
@@ -86,4 +98,5 @@ class _GatherSpikes(torch.autograd.Function):
         g_spikes = None
         if ctx.needs_input_grad[0]:
             g_spikes = (once @ weight).view(-1, batch, weight.shape[1]).expand(steps, -1, -1)
-        return g_spikes, g_weight.t(), once.sum(0) * times if ctx.needs_input_grad[2] else None
+        g_bias = once.sum(0) * times if ctx.needs_input_grad[2] else None
+        return g_spikes, g_weight.t(), g_bias, g_out if ctx.needs_input_grad[3] else None

@@ -98,7 +98,8 @@ class SpikingNet(nn.Module):
         steps = x.shape[0] if isinstance(x, Tensor) else x.T
         live = [skip for skip in self._connections() if skip.lives]
         sent = [Track() for _ in range(self.depth + 2)]
-        inputs = {skip: Track([skip.project(x)]) for skip in live if skip.spec.src == 0}
+        weights = {skip: skip.weight() for skip in live}
+        inputs = {skip: Track([skip.project(x, weights[skip])]) for skip in live if skip.spec.src == 0}
         first = Track([self.feed(1)(x)])
         for layers, span in self._blocks(live, steps, self.depth + 1 if last is None else last):
             memories = [Memory() for _ in range(self.depth)] if span < steps else None
@@ -111,12 +112,16 @@ class SpikingNet(nn.Module):
                     current = self._current(layer, first, sent, start, stop)
                     for skip in live:
                         if skip.spec.dst == layer:
-                            late = self._late(skip, inputs, sent, start - skip.spec.delay, stop - skip.spec.delay)
-                            current = skip.mix(current, late)
+                            window = start - skip.spec.delay, stop - skip.spec.delay
+                            if skip in inputs:
+                                current = skip.mix(current, inputs[skip].window(*window))
+                            else:
+                                late = sent[skip.spec.src].window(*window)
+                                current = skip.mix_spikes(current, late, weights[skip])
                     if layer <= self.depth:
                         memory = memories[layer - 1] if memories else None
                         current = self.neurons[layer - 1](current, memory)
-                    sent[layer].chunks.append(current)
+                    sent[layer].append(current)
         return [track for track in sent[1:] if track.chunks]
 
     def _current(self, layer: int, first: Track, sent: list[Track], start: int, stop: int) -> Tensor:
@@ -127,12 +132,6 @@ class SpikingNet(nn.Module):
         below = sent[layer - 1].window(start, stop)
         assert below is not None
         return self.feed(layer)(below)
-
-    def _late(self, skip: Skip, inputs: dict[Skip, Track], sent: list[Track], start: int, stop: int) -> Tensor | None:
-        if skip in inputs:
-            return inputs[skip].window(start, stop)
-        spikes = sent[skip.spec.src].window(start, stop)
-        return None if spikes is None else skip.project(spikes)
 
     def _blocks(self, live: list[Skip], steps: int, last: int) -> Iterator[tuple[range, int]]:
         """Layers in order of running, with the chunk length of each group: those inside loops run together."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput
 from snn5bench.neurons.neuron import Time, checked_time
-from snn5bench.neurons.synapses import Synapses
+from snn5bench.neurons.synapses import Projection, add_late
 
 Mix = Literal["add", "convex"]
 
@@ -46,7 +47,7 @@ class SkipSpec(NamedTuple):
 
 
 class Skip(nn.Module):
-    """One connection with its projection W_c (`Synapses` without bias, or the identity) and its learned scalar alpha.
+    """One connection with its projection W_c (`Projection`, or the identity) and its learned scalar alpha.
 
         add:     I + alpha W_c s[t - delay]
         convex:  (1 - alpha) I + alpha W_c s[t - delay]
@@ -63,17 +64,17 @@ class Skip(nn.Module):
             raise ValueError(f"skip {tuple(spec)}: without projection it must join two hidden layers of equal size")
         if mix not in ("add", "convex"):
             raise ValueError(f"mix must be 'add' or 'convex', got '{mix}'")
-        self.projection = Synapses(n_src, n_dst, bias=False, spiking=spec.src > 0) if project else None
+        self.projection = Projection(n_src, n_dst, spiking=spec.src > 0) if project else None
         self.alpha = nn.Parameter(torch.tensor(1.0 if mix == "add" else 0.5))
 
-    def project(self, spikes: BatchInput) -> Tensor:
-        """W_c s."""
-        if self.time == "sdbp" and self.spec.delay and isinstance(spikes, Tensor):
-            spikes = spikes.detach()
-        if self.projection is not None:
-            return self.projection(spikes)
-        assert isinstance(spikes, Tensor)
-        return spikes
+    def weight(self) -> Tensor | None:
+        """alpha W_c, for one pass: alpha then costs a product with the weights, not one with the current of all steps."""
+        return None if self.projection is None else self.alpha * self.projection.weight
+
+    def project(self, x: BatchInput, weight: Tensor | None) -> Tensor:
+        """alpha W_c s of the input `x`; `weight` is alpha W_c."""
+        assert self.projection is not None
+        return self.projection(self._reached(x), weight=weight)
 
     def set_time(self, mode: str) -> None:
         """`sdbp` detaches what arrives late; `notd` removes a connection that has a delay."""
@@ -90,15 +91,26 @@ class Skip(nn.Module):
         return self.spec.delay * self.n_src if self.lives else 0
 
     def mix(self, current: Tensor, late: Tensor | None) -> Tensor:
-        """Mix `late` (the last steps of the delayed current; None: nothing has arrived) into `current` `[T, B, N]`."""
-        kept = current if self.mix_form == "add" else (1 - self.alpha) * current
-        if late is None:
+        """Mix `late` (the last steps of alpha W_c s; None: nothing has arrived) into `current` `[T, B, N]`."""
+        kept = self._kept(current)
+        return kept if late is None else add_late(kept, late)
+
+    def mix_spikes(self, current: Tensor, spikes: Tensor | None, weight: Tensor | None) -> Tensor:
+        """The same of the delayed spikes themselves; `weight` is alpha W_c."""
+        kept = self._kept(current)
+        if spikes is None:
             return kept
-        missing = len(current) - len(late)
-        late = self.alpha * late
-        if missing:
-            late = torch.cat([late.new_zeros(missing, *late.shape[1:]), late])
-        return kept + late
+        if self.projection is None:
+            return add_late(kept, self.alpha * cast("Tensor", self._reached(spikes)))
+        return self.projection(self._reached(spikes), weight=weight, onto=kept)
+
+    def _reached(self, spikes: BatchInput) -> BatchInput:
+        """The spikes, detached where no gradient reaches them."""
+        late = self.time == "sdbp" and self.spec.delay > 0
+        return spikes.detach() if late and isinstance(spikes, Tensor) else spikes
+
+    def _kept(self, current: Tensor) -> Tensor:
+        return current if self.mix_form == "add" else (1 - self.alpha) * current
 
     def extra_repr(self) -> str:
         """Ends, delay and mix."""
@@ -109,16 +121,29 @@ class Track:
     """What a layer has sent so far, as consecutive chunks."""
 
     def __init__(self, chunks: Sequence[Tensor] = ()) -> None:
-        self.chunks = list(chunks)
+        self.chunks: list[Tensor] = []
+        self._ends: list[int] = []
+        for chunk in chunks:
+            self.append(chunk)
+
+    def append(self, chunk: Tensor) -> None:
+        """Add the steps that follow."""
+        self.chunks.append(chunk)
+        self._ends.append(len(chunk) + (self._ends[-1] if self._ends else 0))
 
     def window(self, start: int, stop: int) -> Tensor | None:
         """Steps `start..stop-1`, without those before 0; None where none is left."""
-        pieces, at = [], 0
-        for chunk in self.chunks:
-            a, b = max(start - at, 0), min(stop - at, len(chunk))
-            if a < b:
-                pieces.append(chunk[a:b] if b - a < len(chunk) else chunk)
-            at += len(chunk)
+        start = max(start, 0)
+        if start >= stop:
+            return None
+        pieces = []
+        for k in range(bisect_right(self._ends, start), len(self.chunks)):
+            chunk, end = self.chunks[k], self._ends[k]
+            begin = end - len(chunk)
+            if begin >= stop:
+                break
+            whole = start <= begin and end <= stop
+            pieces.append(chunk if whole else chunk[max(start - begin, 0) : stop - begin])
         if not pieces:
             return None
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
@@ -126,7 +151,10 @@ class Track:
     def cut(self, steps: int) -> None:
         """Cut what has been sent into chunks of `steps`, all at once: the gradient of a slice is as long as what it was
         taken from, so that slices taken one by one cost the square of their number."""
-        self.chunks = [part for chunk in self.chunks for part in chunk.split(steps)]
+        parts = [part for chunk in self.chunks for part in chunk.split(steps)]
+        self.chunks, self._ends = [], []
+        for part in parts:
+            self.append(part)
 
     def whole(self) -> Tensor:
         """All steps."""

@@ -45,12 +45,13 @@ def listed(bits, row, index):
 
 @exact
 def current_of_spikes(bits, weight, bias, out):
-    """Fill the current `out` `[R, N]` of spikes, `[R, words]`."""
+    """Fill the current `out` `[R, N]` of spikes, `[R, words]`; `bias` is flat, `[N]`, or `[R * N]`: one for each row."""
     rows, n = out.shape
+    every = n if len(bias) > n else 0
     index = np.empty(len(weight), np.int32)
     for r in range(rows):
         count = listed(bits, r, index)
-        add_rows(weight, index, 0, count, bias, 0, out, r * n, n)
+        add_rows(weight, index, 0, count, bias, r * every, out, r * n, n)
 
 
 @exact

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snn5bench.contracts.inputs import BatchInput, Events, Repeated
 from snn5bench.neurons.backend import compiled
-from snn5bench.neurons.gather import gather_events, gather_spikes
+from snn5bench.neurons.gather import gather_events, gather_spikes, gather_spikes_onto
 
 
 class Synapses(nn.Linear):
@@ -31,15 +31,19 @@ class Synapses(nn.Linear):
 
     def forward(self, x: BatchInput) -> Tensor:
         """Current `[T, B, N]`."""
+        return self.through(x, self.weight)
+
+    def through(self, x: BatchInput, weight: Tensor) -> Tensor:
+        """The same with `weight` in place of the layer's own."""
         if isinstance(x, Repeated):
-            return F.linear(x.frame.to(self.weight.dtype), self.weight, self.bias).expand(x.T, -1, -1)
+            return F.linear(x.frame.to(weight.dtype), weight, self.bias).expand(x.T, -1, -1)
         if isinstance(x, Events):
-            if compiled(self.weight):
-                return gather_events(x, self.weight, self.bias)
-            x = x.dense().to(self.weight)
-        if self.spiking and compiled(x, self.weight):
-            return gather_spikes(x, self.weight, self.bias)
-        return F.linear(x, self.weight, self.bias)
+            if compiled(weight):
+                return gather_events(x, weight, self.bias)
+            x = x.dense().to(weight)
+        if self.spiking and compiled(x, weight):
+            return gather_spikes(x, weight, self.bias)
+        return F.linear(x, weight, self.bias)
 
     @torch.no_grad()
     def rescale(self, factor: float) -> None:
@@ -51,3 +55,26 @@ class Synapses(nn.Linear):
     def extra_repr(self) -> str:
         """Sizes, and whether inputs are spikes."""
         return f"{super().extra_repr()}, spiking={self.spiking}"
+
+
+class Projection(Synapses):
+    """Synapses of a skip connection, without bias."""
+
+    def __init__(self, channels: int, neurons: int, spiking: bool) -> None:
+        super().__init__(channels, neurons, bias=False, spiking=spiking)
+
+    def forward(self, x: BatchInput, weight: Tensor | None = None, onto: Tensor | None = None) -> Tensor:
+        """Current `[T, B, N]` through `weight`, if given, in place of the layer's own; where there is `onto` `[T', B, N]`,
+        T' >= T, `onto` with that current added to its last T steps."""
+        weight = self.weight if weight is None else weight
+        if onto is None:
+            return self.through(x, weight)
+        if self.spiking and isinstance(x, Tensor) and compiled(x, weight, onto):
+            return gather_spikes_onto(onto, x, weight)
+        return add_late(onto, self.through(x, weight))
+
+
+def add_late(current: Tensor, late: Tensor) -> Tensor:
+    """`current` `[T', B, N]` with `late` `[T, B, N]`, T <= T', added to its last steps."""
+    missing = len(current) - len(late)
+    return current + (F.pad(late, (0, 0, 0, 0, missing, 0)) if missing else late)

@@ -9,6 +9,7 @@ import torch
 
 from snn5bench.contracts.method import set_time
 from snn5bench.neurons.lif import LIF
+from snn5bench.neurons.lif_scan import lif_loop
 from snn5bench.neurons.network import SpikingNet
 from snn5bench.neurons.neuron import Neuron
 from snn5bench.neurons.skips import Skip, SkipSpec, Track
@@ -67,7 +68,68 @@ def test_delay_zero_is_a_plain_skip() -> None:
     first = net.neurons[0](net.synapses[0](x))
     current = net.synapses[1](first) + net.skips[0].alpha * net.skips[0].projection(x)
     logits = net.readout(net.neurons[1](current)) + net.skips[1].alpha * net.skips[1].projection(first)
-    assert torch.equal(net(x), logits)
+    torch.testing.assert_close(net(x), logits, rtol=1e-12, atol=1e-12)
+
+
+def definition(net: SpikingNet, x: torch.Tensor) -> torch.Tensor:
+    """Logits of a net with skips out of hidden layers, step by step in torch operations that autograd differentiates; each
+    delayed current is multiplied by alpha, as the definition says."""
+    carries = [torch.zeros(x.shape[1], H, dtype=x.dtype)] * net.depth
+    sent: list[list[torch.Tensor]] = [[] for _ in range(net.depth + 2)]
+    for t in range(len(x)):
+        sent[0].append(x[t])
+        for layer in range(1, net.depth + 2):
+            feed = net.feed(layer)
+            current = sent[layer - 1][t] @ feed.weight.t() + feed.bias
+            for skip in net.skips:
+                if skip.spec.dst == layer:
+                    if skip.mix_form == "convex":
+                        current = (1 - skip.alpha) * current
+                    if t >= skip.spec.delay:
+                        spikes = sent[skip.spec.src][t - skip.spec.delay]
+                        current = current + skip.alpha * (spikes @ skip.projection.weight.t())
+            if layer <= net.depth:
+                one: LIF = net.neurons[layer - 1]  # type: ignore[assignment]
+                spiked, carries[layer - 1] = lif_loop(current[None], carries[layer - 1], one.constants, one.surrogate)
+                current = spiked[0]
+            sent[layer].append(current)
+    return torch.stack(sent[-1])
+
+
+@pytest.mark.parametrize("kernels", ["numba", "torch"])
+@pytest.mark.parametrize("mix", ["add", "convex"])
+@pytest.mark.parametrize("delays", [(5, 10, 5), (3, 0, 5), (7, 2, 4)])
+def test_gradients_are_those_of_the_definition(
+    monkeypatch: pytest.MonkeyPatch, kernels: str, mix: str, delays: tuple[int, int, int]
+) -> None:
+    """Of all weights, biases and every alpha, where chunks arrive whole, late or in parts."""
+    monkeypatch.setenv("SNN5BENCH_KERNELS", kernels)
+    net = build((1, 2, delays[0]), (1, 3, delays[1]), (2, 1, delays[2]), mix=mix)
+    for k, skip in enumerate(net.skips):
+        skip.alpha.data.fill_(0.7 - 0.5 * k)  # type: ignore[union-attr, operator]
+    x = signal()
+    found, wanted = net(x), definition(net, x)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+    target = torch.randn(wanted.shape, dtype=wanted.dtype, generator=torch.Generator().manual_seed(1))
+    of = list(net.parameters())
+    for a, b in zip(
+        torch.autograd.grad((found * target).sum(), of), torch.autograd.grad((wanted * target).sum(), of), strict=True
+    ):
+        assert b.abs().max() > 0
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kernels", ["numba", "torch"])
+def test_counts_do_not_depend_on_alpha(monkeypatch: pytest.MonkeyPatch, kernels: str) -> None:
+    """A hook on a projection is given the delayed spikes, and finds the learned weights, never alpha times these."""
+    monkeypatch.setenv("SNN5BENCH_KERNELS", kernels)
+    net = build((1, 2, 5), (2, 1, 5))
+    net.skips[0].alpha.data.zero_()  # type: ignore[union-attr, operator]
+    seen: list[tuple[torch.Tensor, ...]] = []
+    net.skips[0].projection.register_forward_hook(lambda module, inputs, output: seen.append(inputs))  # type: ignore[union-attr, operator]
+    first = net.activity(signal())[0]
+    assert all(len(inputs) == 1 for inputs in seen)
+    assert torch.equal(torch.cat([inputs[0] for inputs in seen]), first[: T - 5])
 
 
 @pytest.mark.parametrize(
